@@ -1,0 +1,15 @@
+//! The words and rules of the proxy: identifiers, secrets, scopes, resources, redirect URIs,
+//! PKCE, client metadata, credentials and grant rules.
+//!
+//! Nothing here does I/O, awaits, or reads a clock: time and randomness enter as arguments.
+
+pub mod address;
+pub mod base_url;
+pub mod credential;
+pub mod id;
+pub mod pkce;
+pub mod random;
+pub mod resource;
+pub mod scope;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,51 @@
+//! The protected resource: an MCP endpoint at our public URL (RFC 8707, RFC 9728).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::base_url::BaseUrl;
+
+/// The canonical identifier of a protected MCP server: our public URL with the MCP path, no
+/// trailing slash.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Resource(String);
+
+impl Resource {
+    /// The resource at a path (beginning with `/`) below the base URL.
+    pub fn at(base: &BaseUrl, path: &str) -> Self {
+        Self(base.join(path.trim_end_matches('/')))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a `resource` parameter names this resource: the same URL, with or without one
+    /// trailing slash, with or without a query (ChatGPT adds one). A fragment is not allowed
+    /// (RFC 8707 §2). The base URL alone is not a name of it.
+    pub fn is_named_by(&self, indicator: &str) -> bool {
+        let Ok(mut url) = Url::parse(indicator) else { return false };
+        if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return false;
+        }
+        url.set_query(None);
+        let given = url.as_str();
+        given.strip_suffix('/').unwrap_or(given) == self.0
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Resource({})", self.0)
+    }
+}

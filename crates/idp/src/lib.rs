@@ -1,0 +1,3 @@
+//! Client of the upstream identity provider, and the local identity.
+
+pub mod provider;
