@@ -91,7 +91,9 @@ impl Credential {
         let kind = CredentialKind::of(text).ok_or(MalformedCredential)?;
         let (_, body) = text.split_at(PREFIX_CHARS);
         let mut bytes = [0_u8; BYTES];
-        let read = URL_SAFE_NO_PAD.decode_slice(body, &mut bytes).map_err(|_| MalformedCredential)?;
+        let read = URL_SAFE_NO_PAD
+            .decode_slice(body, &mut bytes)
+            .map_err(|_| MalformedCredential)?;
         if read != BYTES {
             return Err(MalformedCredential);
         }
@@ -106,7 +108,11 @@ impl Credential {
             mac: reader.take()?,
         };
         let checksum = u32::from_be_bytes(reader.take()?);
-        if checksum == credential.checksum() { Ok(credential) } else { Err(MalformedCredential) }
+        if checksum == credential.checksum() {
+            Ok(credential)
+        } else {
+            Err(MalformedCredential)
+        }
     }
 
     /// Prefix and all fields before the MAC: what the MAC is computed over.
@@ -130,7 +136,11 @@ impl Credential {
     /// The token as it goes over the wire.
     pub fn encode(&self) -> SecretString {
         let mut bytes = Vec::with_capacity(BYTES);
-        bytes.extend_from_slice(self.authenticated_bytes().get(PREFIX_CHARS..).unwrap_or_default());
+        bytes.extend_from_slice(
+            self.authenticated_bytes()
+                .get(PREFIX_CHARS..)
+                .unwrap_or_default(),
+        );
         bytes.extend_from_slice(&self.mac);
         bytes.extend_from_slice(&self.checksum().to_be_bytes());
         let mut text = String::with_capacity(CREDENTIAL_CHARS);

@@ -5,10 +5,14 @@
 
 pub mod address;
 pub mod base_url;
+pub mod client;
 pub mod credential;
 pub mod id;
+pub mod metadata;
+pub mod oauth_error;
 pub mod pkce;
 pub mod random;
+pub mod redirect_uri;
 pub mod resource;
 pub mod scope;
 pub mod secret;

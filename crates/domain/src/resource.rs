@@ -25,10 +25,12 @@ impl Resource {
     }
 
     /// Whether a `resource` parameter names this resource: the same URL, with or without one
-    /// trailing slash, with or without a query (ChatGPT adds one). A fragment is not allowed
+    /// trailing slash, with or without a query (some clients add one). A fragment is not allowed
     /// (RFC 8707 §2). The base URL alone is not a name of it.
     pub fn is_named_by(&self, indicator: &str) -> bool {
-        let Ok(mut url) = Url::parse(indicator) else { return false };
+        let Ok(mut url) = Url::parse(indicator) else {
+            return false;
+        };
         if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
             return false;
         }

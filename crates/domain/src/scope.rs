@@ -47,7 +47,10 @@ impl ScopeSet {
     /// # Errors
     /// If one of them is not a scope token.
     pub fn parse(text: &str) -> Result<Self, InvalidScope> {
-        text.split(' ').filter(|word| !word.is_empty()).map(Scope::parse).collect()
+        text.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(Scope::parse)
+            .collect()
     }
 
     /// Reads scopes separated by white space or commas, as configuration has them.
@@ -74,7 +77,11 @@ impl ScopeSet {
     /// The scopes of this set that `other` holds too, in this set's order.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        self.0.iter().filter(|scope| other.contains(scope.as_str())).cloned().collect()
+        self.0
+            .iter()
+            .filter(|scope| other.contains(scope.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// Whether there is no scope.
@@ -91,7 +98,12 @@ impl ScopeSet {
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         let mut seen = BTreeSet::new();
-        Self(scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect())
+        Self(
+            scopes
+                .into_iter()
+                .filter(|scope| seen.insert(scope.clone()))
+                .collect(),
+        )
     }
 }
 

@@ -1,0 +1,179 @@
+//! OAuth clients and their metadata (RFC 7591).
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    id::ClientId,
+    redirect_uri::{AllowedRedirectHosts, InvalidRedirectUri, RedirectUri},
+    time::Timestamp,
+};
+
+/// A registered client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its identifier.
+    pub id: ClientId,
+    /// When it registered.
+    pub issued_at: Timestamp,
+    /// SHA-256 of its secret (256 random bits, so that no slow hash is needed); public clients
+    /// have none.
+    pub secret_hash: Option<[u8; 32]>,
+    /// What it said of itself.
+    pub metadata: ClientMetadata,
+}
+
+/// What a client says of itself at registration, bounded and checked. Members that are not here
+/// are ignored, never stored and never echoed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientMetadata {
+    /// Where it may be redirected to; at least one.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// How it proves itself at the token endpoint.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// Whether it runs on the person's device or on a server.
+    pub application_type: ApplicationType,
+    /// Its name, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// Its website, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<String>,
+    /// Its logo, as it says. Not fetched and not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo_uri: Option<String>,
+    /// Its terms of service, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tos_uri: Option<String>,
+    /// Its privacy policy, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_uri: Option<String>,
+    /// How to reach its makers, as it says.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub contacts: Vec<String>,
+    /// Scopes it means to ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Name of the software.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software_id: Option<String>,
+    /// Version of the software.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software_version: Option<String>,
+    /// Algorithm it wants its ID tokens signed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<String>,
+}
+
+/// How a client proves itself at the token endpoint (RFC 7591 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenEndpointAuthMethod {
+    /// A public client: it cannot keep a secret and PKCE alone binds its codes.
+    None,
+    /// Its secret in the `Authorization` header (RFC 6749 §2.3.1).
+    ClientSecretBasic,
+    /// Its secret in the form.
+    ClientSecretPost,
+}
+
+/// Where a client runs (OpenID Connect Registration §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationType {
+    /// On the person's device.
+    Native,
+    /// On a server.
+    Web,
+}
+
+/// Why a registration is refused (RFC 7591 §3.2.2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidClientMetadata {
+    /// A redirect URI that nobody may have.
+    #[error("redirect_uris[{index}]: {reason}")]
+    RedirectUri {
+        /// Which of them.
+        index: usize,
+        /// What is wrong with it.
+        reason: InvalidRedirectUri,
+    },
+    /// A redirect URI that this server does not allow.
+    #[error(
+        "redirect_uris[{index}]: this server does not let clients redirect to that host; its operator can allow it with MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS"
+    )]
+    RedirectHost {
+        /// Which of them.
+        index: usize,
+    },
+    /// No redirect URI at all.
+    #[error("redirect_uris: at least one is needed")]
+    NoRedirectUri,
+    /// Another member is wrong.
+    #[error("{member}: {reason}")]
+    Member {
+        /// Its name.
+        member: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+// === impl Client ===
+
+impl Client {
+    /// The registered redirect URI that covers `asked`, if any.
+    pub fn redirect_uri_for(&self, asked: &RedirectUri) -> Option<&RedirectUri> {
+        self.metadata
+            .redirect_uris
+            .iter()
+            .find(|registered| registered.covers(asked))
+    }
+
+    /// Whether it proves itself at the token endpoint.
+    pub fn is_confidential(&self) -> bool {
+        self.metadata.token_endpoint_auth_method != TokenEndpointAuthMethod::None
+    }
+}
+
+// === impl ClientMetadata ===
+
+impl ClientMetadata {
+    /// The grant types of every client: a refresh token is always given.
+    pub const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
+
+    /// Reads the metadata of a registration request.
+    ///
+    /// # Errors
+    /// With the first member that is wrong.
+    pub fn parse(
+        members: &Map<String, Value>,
+        hosts: &AllowedRedirectHosts,
+    ) -> Result<Self, InvalidClientMetadata> {
+        parse::metadata(members, hosts)
+    }
+}
+
+// === impl TokenEndpointAuthMethod ===
+
+impl TokenEndpointAuthMethod {
+    /// All methods, in the order in which they are announced.
+    pub const ALL: [Self; 3] = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
+
+    /// Its name in the RFC.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == text)
+    }
+}

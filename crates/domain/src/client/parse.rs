@@ -1,0 +1,233 @@
+//! Reading the metadata of a registration request, member by member.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{ApplicationType, ClientMetadata, InvalidClientMetadata, TokenEndpointAuthMethod};
+use crate::{
+    redirect_uri::{AllowedRedirectHosts, RedirectUri},
+    scope::ScopeSet,
+};
+
+type Members = Map<String, Value>;
+
+/// At most this many redirect URIs.
+const MAX_REDIRECT_URIS: usize = 32;
+/// At most this many contacts.
+const MAX_CONTACTS: usize = 8;
+const MAX_NAME_CHARS: usize = 120;
+const MAX_TEXT_BYTES: usize = 256;
+const MAX_URI_BYTES: usize = 2048;
+const MAX_SCOPE_BYTES: usize = 2048;
+
+pub(super) fn metadata(
+    members: &Members,
+    hosts: &AllowedRedirectHosts,
+) -> Result<ClientMetadata, InvalidClientMetadata> {
+    let redirect_uris = redirect_uris(members, hosts)?;
+    grant_types(members)?;
+    response_types(members)?;
+    Ok(ClientMetadata {
+        redirect_uris,
+        token_endpoint_auth_method: auth_method(members)?,
+        application_type: application_type(members)?,
+        client_name: name(members)?,
+        client_uri: web_uri(members, "client_uri")?,
+        logo_uri: web_uri(members, "logo_uri")?,
+        tos_uri: web_uri(members, "tos_uri")?,
+        policy_uri: web_uri(members, "policy_uri")?,
+        contacts: contacts(members)?,
+        scope: scope(members)?,
+        software_id: text(members, "software_id")?,
+        software_version: text(members, "software_version")?,
+        id_token_signed_response_alg: text(members, "id_token_signed_response_alg")?,
+    })
+}
+
+fn redirect_uris(
+    members: &Members,
+    hosts: &AllowedRedirectHosts,
+) -> Result<Vec<RedirectUri>, InvalidClientMetadata> {
+    let list = texts(members, "redirect_uris")?.unwrap_or_default();
+    if list.is_empty() {
+        return Err(InvalidClientMetadata::NoRedirectUri);
+    }
+    if list.len() > MAX_REDIRECT_URIS {
+        return Err(wrong("redirect_uris", "at most 32 are allowed"));
+    }
+    list.into_iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let uri = RedirectUri::parse(text)
+                .map_err(|reason| InvalidClientMetadata::RedirectUri { index, reason })?;
+            if hosts.permits(&uri) {
+                Ok(uri)
+            } else {
+                Err(InvalidClientMetadata::RedirectHost { index })
+            }
+        })
+        .collect()
+}
+
+/// Other grant types than ours are dropped (RFC 7591 §3.2.1 lets the server replace values), but
+/// a client that cannot do `authorization_code` could never use its registration.
+fn grant_types(members: &Members) -> Result<(), InvalidClientMetadata> {
+    match texts(members, "grant_types")? {
+        Some(types) if !types.contains(&"authorization_code") => Err(wrong(
+            "grant_types",
+            "authorization_code must be among them",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn response_types(members: &Members) -> Result<(), InvalidClientMetadata> {
+    match texts(members, "response_types")? {
+        Some(types) if !types.contains(&"code") => {
+            Err(wrong("response_types", "code must be among them"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// RFC 7591 §2: absent means `client_secret_basic`.
+fn auth_method(members: &Members) -> Result<TokenEndpointAuthMethod, InvalidClientMetadata> {
+    const MEMBER: &str = "token_endpoint_auth_method";
+    match text(members, MEMBER)? {
+        None => Ok(TokenEndpointAuthMethod::ClientSecretBasic),
+        Some(method) => TokenEndpointAuthMethod::parse(&method).ok_or_else(|| {
+            wrong(
+                MEMBER,
+                "must be none, client_secret_basic or client_secret_post",
+            )
+        }),
+    }
+}
+
+fn application_type(members: &Members) -> Result<ApplicationType, InvalidClientMetadata> {
+    match text(members, "application_type")?.as_deref() {
+        None | Some("native") => Ok(ApplicationType::Native),
+        Some("web") => Ok(ApplicationType::Web),
+        Some(_) => Err(wrong("application_type", "must be native or web")),
+    }
+}
+
+/// A name is shown to people: characters that reorder or hide text are refused.
+fn name(members: &Members) -> Result<Option<String>, InvalidClientMetadata> {
+    const MEMBER: &str = "client_name";
+    let Some(name) = string(members, MEMBER)? else {
+        return Ok(None);
+    };
+    let name = name.trim();
+    if name.chars().count() > MAX_NAME_CHARS {
+        return Err(wrong(MEMBER, "is longer than 120 characters"));
+    }
+    if name
+        .chars()
+        .any(|character| character.is_control() || is_invisible(character))
+    {
+        return Err(wrong(MEMBER, "contains control or invisible characters"));
+    }
+    Ok((!name.is_empty()).then(|| name.to_owned()))
+}
+
+/// Zero-width and bidirectional formatting characters.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn web_uri(
+    members: &Members,
+    member: &'static str,
+) -> Result<Option<String>, InvalidClientMetadata> {
+    let Some(uri) = string(members, member)? else {
+        return Ok(None);
+    };
+    if uri.is_empty() {
+        return Ok(None);
+    }
+    if uri.len() > MAX_URI_BYTES {
+        return Err(wrong(member, "is longer than 2048 bytes"));
+    }
+    let web = Url::parse(uri).is_ok_and(|url| matches!(url.scheme(), "https" | "http"));
+    if web && uri.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Some(uri.to_owned()))
+    } else {
+        Err(wrong(member, "must be an absolute https or http URL"))
+    }
+}
+
+fn contacts(members: &Members) -> Result<Vec<String>, InvalidClientMetadata> {
+    let contacts = texts(members, "contacts")?.unwrap_or_default();
+    if contacts.len() > MAX_CONTACTS {
+        return Err(wrong("contacts", "at most 8 are allowed"));
+    }
+    contacts
+        .into_iter()
+        .map(|contact| bounded("contacts", contact))
+        .collect()
+}
+
+fn scope(members: &Members) -> Result<Option<String>, InvalidClientMetadata> {
+    let Some(scope) = string(members, "scope")? else {
+        return Ok(None);
+    };
+    if scope.len() > MAX_SCOPE_BYTES {
+        return Err(wrong("scope", "is longer than 2048 bytes"));
+    }
+    let scopes = ScopeSet::parse(scope)
+        .map_err(|_| wrong("scope", "must be scope tokens separated by spaces"))?;
+    Ok((!scopes.is_empty()).then(|| scopes.to_string()))
+}
+
+/// A short text; empty is absent.
+fn text(members: &Members, member: &'static str) -> Result<Option<String>, InvalidClientMetadata> {
+    match string(members, member)? {
+        None | Some("") => Ok(None),
+        Some(text) => bounded(member, text).map(Some),
+    }
+}
+
+fn bounded(member: &'static str, text: &str) -> Result<String, InvalidClientMetadata> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(wrong(member, "is longer than 256 bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(wrong(member, "contains control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A JSON string; `null` is absent, since some clients write it so.
+fn string<'a>(
+    members: &'a Members,
+    member: &'static str,
+) -> Result<Option<&'a str>, InvalidClientMetadata> {
+    match members.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(wrong(member, "must be a string")),
+    }
+}
+
+fn texts<'a>(
+    members: &'a Members,
+    member: &'static str,
+) -> Result<Option<Vec<&'a str>>, InvalidClientMetadata> {
+    match members.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(Value::as_str)
+            .collect::<Option<Vec<_>>>()
+            .map(Some)
+            .ok_or_else(|| wrong(member, "must be an array of strings")),
+        Some(_) => Err(wrong(member, "must be an array of strings")),
+    }
+}
+
+const fn wrong(member: &'static str, reason: &'static str) -> InvalidClientMetadata {
+    InvalidClientMetadata::Member { member, reason }
+}

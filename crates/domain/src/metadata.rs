@@ -1,0 +1,138 @@
+//! The discovery documents: authorization server (RFC 8414, OpenID Connect Discovery) and
+//! protected resource (RFC 9728). They announce exactly what is served.
+
+use serde::Serialize;
+
+use crate::{base_url::BaseUrl, client::TokenEndpointAuthMethod, scope::ScopeSet};
+
+/// Paths of the endpoints below the base URL.
+pub mod path {
+    /// Authorization endpoint.
+    pub const AUTHORIZATION: &str = "/auth";
+    /// Token endpoint.
+    pub const TOKEN: &str = "/token";
+    /// Revocation endpoint (RFC 7009).
+    pub const REVOCATION: &str = "/token/revocation";
+    /// Dynamic client registration (RFC 7591).
+    pub const REGISTRATION: &str = "/reg";
+    /// Public signing keys.
+    pub const JWKS: &str = "/jwks";
+    /// Authorization server metadata (RFC 8414 §3).
+    pub const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+    /// The same document under OpenID Connect's name.
+    pub const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
+    /// Protected resource metadata (RFC 9728 §3).
+    pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+}
+
+/// Authorization server metadata.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the RFC's members, as they go over the wire"
+)]
+#[derive(Clone, Debug, Serialize)]
+pub struct AuthorizationServerMetadata {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    registration_endpoint: String,
+    revocation_endpoint: String,
+    jwks_uri: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes_supported: Vec<String>,
+    response_types_supported: &'static [&'static str],
+    response_modes_supported: &'static [&'static str],
+    grant_types_supported: &'static [&'static str],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    code_challenge_methods_supported: &'static [&'static str],
+    authorization_response_iss_parameter_supported: bool,
+    prompt_values_supported: &'static [&'static str],
+    subject_types_supported: &'static [&'static str],
+    id_token_signing_alg_values_supported: Vec<String>,
+    claims_supported: &'static [&'static str],
+    claims_parameter_supported: bool,
+    request_parameter_supported: bool,
+    request_uri_parameter_supported: bool,
+}
+
+/// Protected resource metadata.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProtectedResourceMetadata {
+    resource: String,
+    authorization_servers: [String; 1],
+    /// Left out rather than empty: clients take an empty list as "ask for nothing".
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes_supported: Vec<String>,
+    bearer_methods_supported: [&'static str; 1],
+}
+
+// === impl AuthorizationServerMetadata ===
+
+impl AuthorizationServerMetadata {
+    /// The document of the server at `base`, which offers `scopes` and signs ID tokens with
+    /// `algorithms`.
+    pub fn new(base: &BaseUrl, scopes: &ScopeSet, algorithms: Vec<String>) -> Self {
+        let methods = TokenEndpointAuthMethod::ALL.map(TokenEndpointAuthMethod::as_str);
+        Self {
+            issuer: base.issuer().to_owned(),
+            authorization_endpoint: base.join(path::AUTHORIZATION),
+            token_endpoint: base.join(path::TOKEN),
+            registration_endpoint: base.join(path::REGISTRATION),
+            revocation_endpoint: base.join(path::REVOCATION),
+            jwks_uri: base.join(path::JWKS),
+            scopes_supported: texts(scopes),
+            response_types_supported: &["code"],
+            response_modes_supported: &["query"],
+            grant_types_supported: &["authorization_code", "refresh_token"],
+            token_endpoint_auth_methods_supported: methods,
+            revocation_endpoint_auth_methods_supported: methods,
+            code_challenge_methods_supported: &["S256"],
+            authorization_response_iss_parameter_supported: true,
+            prompt_values_supported: &["none", "consent", "login", "select_account"],
+            subject_types_supported: &["public"],
+            id_token_signing_alg_values_supported: algorithms,
+            claims_supported: &[
+                "iss",
+                "sub",
+                "aud",
+                "exp",
+                "iat",
+                "auth_time",
+                "nonce",
+                "at_hash",
+                "sid",
+            ],
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            // Its default is true (OpenID Connect Discovery §3), so it must be said.
+            request_uri_parameter_supported: false,
+        }
+    }
+}
+
+// === impl ProtectedResourceMetadata ===
+
+impl ProtectedResourceMetadata {
+    /// The document of `resource`, exactly as it was asked for (RFC 9728 §3.3). `offline_access`
+    /// is a matter between client and authorization server and is left out.
+    pub fn new(base: &BaseUrl, resource: String, scopes: &ScopeSet) -> Self {
+        let scopes_supported = texts(scopes)
+            .into_iter()
+            .filter(|scope| scope != "offline_access")
+            .collect();
+        Self {
+            resource,
+            authorization_servers: [base.issuer().to_owned()],
+            scopes_supported,
+            bearer_methods_supported: ["header"],
+        }
+    }
+}
+
+fn texts(scopes: &ScopeSet) -> Vec<String> {
+    scopes
+        .iter()
+        .map(|scope| scope.as_str().to_owned())
+        .collect()
+}
