@@ -1,0 +1,25 @@
+# `just` lists the recipes; each is one line that also works without just.
+
+default:
+    @just --list
+
+# Everything a change must pass.
+ci:
+    .ci/run
+
+# Install what the tests need and run all of them.
+test *filters:
+    cargo xtask test {{filters}}
+
+# Only install what the tests need.
+setup:
+    cargo xtask setup
+
+# Format, and tell what clippy finds.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- --deny warnings
+
+# The proxy with a built-in user and MCP server.
+demo *arguments:
+    cargo run --release -- demo {{arguments}}
