@@ -1,0 +1,373 @@
+//! The embedded engine: one crash-safe file for one machine.
+//!
+//! One table of records by key, each with its deadline in front; an index by deadline whose
+//! entries are hints (a record that was extended leaves its older hints behind), swept in small
+//! steps beside the writes. Reads judge expiry by the record. Writes go through one thread that
+//! commits what is queued, so that many waiters share one flush.
+
+mod tables;
+mod writer;
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{
+    id::{ClientId, GrantId},
+    time::{Clock, Timestamp},
+};
+use redb::{Database, DatabaseError, ReadableDatabase as _};
+
+use self::{
+    tables::{FORMAT, Key, Tables},
+    writer::Writer,
+};
+use crate::{
+    OperationId, Replaced, Settled, Store, StoreUnavailable, StoredGrant, StoredIdentity,
+    stored::GrantHeader,
+};
+
+/// Most registrations kept that never led to a login.
+pub const MAX_UNUSED_CLIENTS: u64 = 100_000;
+
+/// redb's own default is 1 GiB; a session's record is small and served from our own cache.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// A store in one file, held by one process.
+pub struct EmbeddedStore {
+    path: PathBuf,
+    database: Arc<Database>,
+    writer: Writer,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why a store file cannot be used. Nothing was changed in it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds it.
+    #[error(
+        "the store {path} is in use by another process{}; stop that one, or give this one a data \
+         directory of its own",
+        holder.map(|pid| format!(" (process id {pid})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The store file.
+        path: PathBuf,
+        /// Process id of the holder, where it could be read.
+        holder: Option<u32>,
+    },
+    /// Written by a later release.
+    #[error(
+        "the store {path} has format {found}, this release reads up to {FORMAT}; start the newer \
+         release again, or give this one a data directory of its own"
+    )]
+    Newer {
+        /// The store file.
+        path: PathBuf,
+        /// The format found.
+        found: u64,
+    },
+    /// The file or its directory cannot be read or written.
+    #[error("the store {path} cannot be opened: {reason}")]
+    Unusable {
+        /// The store file.
+        path: PathBuf,
+        /// What the system or the engine says.
+        reason: String,
+    },
+}
+
+// === impl EmbeddedStore ===
+
+impl EmbeddedStore {
+    /// Opens the store file, made when absent (readable by its owner only). Blocks: to be called
+    /// at the start.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_bounded(path, clock, MAX_UNUSED_CLIENTS)
+    }
+
+    fn open_bounded(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        max_unused_clients: u64,
+    ) -> Result<Self, OpenError> {
+        let unusable = |reason: String| OpenError::Unusable {
+            path: path.to_owned(),
+            reason,
+        };
+        create_private(path).map_err(|error| unusable(error.to_string()))?;
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)
+            .map_err(|error| match error {
+                DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
+                    path: path.to_owned(),
+                    holder: read_holder(path),
+                },
+                error => unusable(error.to_string()),
+            })?;
+        let found = tables::prepare(&database).map_err(|error| unusable(error.to_string()))?;
+        if found > FORMAT {
+            return Err(OpenError::Newer {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        fs::write(holder_path(path), std::process::id().to_string())
+            .map_err(|error| unusable(error.to_string()))?;
+        let database = Arc::new(database);
+        let writer = Writer::start(
+            Arc::clone(&database),
+            Arc::clone(&clock),
+            max_unused_clients,
+        )
+        .map_err(|error| unusable(error.to_string()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            database,
+            writer,
+            clock,
+        })
+    }
+
+    /// The store file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads in one snapshot, off the runtime's workers.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&tables::Snapshot, Timestamp) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
+        let database = Arc::clone(&self.database);
+        let now = self.clock.now();
+        tokio::task::spawn_blocking(move || {
+            let transaction = database.begin_read()?;
+            read(&tables::Snapshot::open(&transaction)?, now)
+        })
+        .await
+        .map_err(|error| StoreUnavailable(error.to_string()))?
+        .map_err(|error| StoreUnavailable(error.to_string()))
+    }
+
+    /// One atomic step, durable when this returns.
+    async fn write<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
+        self.writer.submit(step).await
+    }
+
+    async fn read_one(&self, key: Key) -> Result<Option<Vec<u8>>, StoreUnavailable> {
+        self.read(move |snapshot, now| snapshot.value(&key, now))
+            .await
+    }
+
+    async fn put(&self, key: Key, value: Vec<u8>, ttl: Duration) -> Result<(), StoreUnavailable> {
+        self.write(move |tables| tables.put(&key, &value, ttl))
+            .await
+    }
+
+    async fn take(&self, key: Key) -> Result<Option<Vec<u8>>, StoreUnavailable> {
+        self.write(move |tables| {
+            let value = tables.value(&key)?;
+            tables.remove(&key)?;
+            Ok(value)
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EmbeddedStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn register_client(
+        &self,
+        client: &ClientId,
+        registration: Vec<u8>,
+        unused_ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        let client = client.clone();
+        self.write(move |tables| tables.register_client(&client, &registration, unused_ttl))
+            .await
+    }
+
+    async fn load_client(&self, client: &ClientId) -> Result<Option<Vec<u8>>, StoreUnavailable> {
+        let client = client.clone();
+        self.read(move |snapshot, now| snapshot.client(&client, now))
+            .await
+    }
+
+    async fn extend_client(
+        &self,
+        client: &ClientId,
+        ttl: Duration,
+    ) -> Result<bool, StoreUnavailable> {
+        let client = client.clone();
+        self.write(move |tables| tables.extend_client(&client, ttl))
+            .await
+    }
+
+    async fn put_interaction(
+        &self,
+        uid: &[u8; 16],
+        interaction: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        self.put(Key::interaction(uid), interaction, ttl).await
+    }
+
+    async fn load_interaction(&self, uid: &[u8; 16]) -> Result<Option<Vec<u8>>, StoreUnavailable> {
+        self.read_one(Key::interaction(uid)).await
+    }
+
+    async fn take_interaction(&self, uid: &[u8; 16]) -> Result<Option<Vec<u8>>, StoreUnavailable> {
+        self.take(Key::interaction(uid)).await
+    }
+
+    async fn put_state(
+        &self,
+        state: &[u8; 32],
+        uid: &[u8; 16],
+        ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        self.put(Key::state(state), uid.to_vec(), ttl).await
+    }
+
+    async fn take_state(&self, state: &[u8; 32]) -> Result<Option<[u8; 16]>, StoreUnavailable> {
+        let uid = self.take(Key::state(state)).await?;
+        Ok(uid.and_then(|uid| uid.try_into().ok()))
+    }
+
+    async fn drop_state(&self, state: &[u8; 32]) -> Result<(), StoreUnavailable> {
+        let key = Key::state(state);
+        self.write(move |tables| tables.remove(&key)).await
+    }
+
+    async fn open_grant(
+        &self,
+        grant: &GrantId,
+        body: Vec<u8>,
+        identity: Vec<u8>,
+        operation: OperationId,
+        ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        let grant = *grant;
+        self.write(move |tables| {
+            let header = GrantHeader {
+                live: true,
+                version: 1,
+                operation,
+            };
+            tables.put(&Key::grant(&grant), &header.encode(&body), ttl)?;
+            let identity = StoredIdentity {
+                version: 1,
+                sealed: identity,
+            };
+            tables.put(&Key::identity(&grant), &identity.encode(), ttl)
+        })
+        .await
+    }
+
+    async fn load_grant(&self, grant: &GrantId) -> Result<Option<StoredGrant>, StoreUnavailable> {
+        let grant = *grant;
+        self.read(move |snapshot, now| snapshot.grant(&grant, now))
+            .await
+    }
+
+    async fn replace_grant(
+        &self,
+        grant: &GrantId,
+        expected: u64,
+        body: Vec<u8>,
+        operation: OperationId,
+        ttl: Duration,
+    ) -> Result<Replaced, StoreUnavailable> {
+        let grant = *grant;
+        self.write(move |tables| tables.replace_grant(&grant, expected, &body, operation, ttl))
+            .await
+    }
+
+    async fn settle_identity(
+        &self,
+        grant: &GrantId,
+        expected: u64,
+        sealed: Vec<u8>,
+    ) -> Result<Settled, StoreUnavailable> {
+        let grant = *grant;
+        self.write(move |tables| tables.settle_identity(&grant, expected, sealed))
+            .await
+    }
+
+    async fn end_grant(
+        &self,
+        grant: &GrantId,
+        tombstone_ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        let grant = *grant;
+        self.write(move |tables| tables.end_grant(&grant, tombstone_ttl))
+            .await
+    }
+
+    async fn index_grant(
+        &self,
+        holder: &[u8; 32],
+        grant: &GrantId,
+        ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        self.put(Key::holder(holder, Some(grant)), Vec::new(), ttl)
+            .await
+    }
+
+    async fn grants_of(&self, holder: &[u8; 32]) -> Result<Vec<GrantId>, StoreUnavailable> {
+        let prefix = Key::holder(holder, None);
+        self.read(move |snapshot, now| snapshot.grants_below(&prefix, now))
+            .await
+    }
+}
+
+/// Makes the file, so that it never exists with wider permissions than its owner's.
+fn create_private(path: &Path) -> io::Result<()> {
+    fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+}
+
+fn holder_path(path: &Path) -> PathBuf {
+    path.with_extension("pid")
+}
+
+fn read_holder(path: &Path) -> Option<u32> {
+    fs::read_to_string(holder_path(path))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,455 @@
+//! Keys, records and deadlines of the embedded store, and the steps made of them.
+
+use std::time::Duration;
+
+use domain::{
+    id::{ClientId, GrantId},
+    time::Timestamp,
+};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata as _, Table,
+    TableDefinition, WriteTransaction,
+};
+
+use crate::{OperationId, Replaced, Settled, StoredGrant, StoredIdentity, stored::GrantHeader};
+
+/// Format of the file as a whole; raised when an older release could not read it any more.
+pub(super) const FORMAT: u64 = 1;
+
+/// Deadline hints looked at beside one commit.
+pub(super) const SWEEP_STEP: usize = 256;
+
+/// Key → deadline (8 bytes, Unix seconds) and value.
+const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+/// (deadline, key): a record may end then.
+const DEADLINES: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("deadlines");
+/// (order of registration, key): registrations that never led to a login.
+const UNUSED: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("unused");
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// The key of a record: a letter for its kind, then its name.
+#[derive(Clone)]
+pub(super) struct Key(Vec<u8>);
+
+const CLIENT: u8 = b'c';
+
+/// The tables in a read transaction.
+pub(super) struct Snapshot {
+    records: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+/// The tables in a write transaction.
+pub(super) struct Tables<'transaction> {
+    records: Table<'transaction, &'static [u8], &'static [u8]>,
+    deadlines: Table<'transaction, (u64, &'static [u8]), ()>,
+    unused: Table<'transaction, (u64, &'static [u8]), ()>,
+    max_unused_clients: u64,
+    now: Timestamp,
+}
+
+/// A registration as stored: order of registration, 0 once it was used; then the caller's bytes.
+struct StoredClient<'a> {
+    unused_order: u64,
+    registration: &'a [u8],
+}
+
+/// Makes the tables of a new file and says which format the file has; one of a newer format is
+/// left as it is.
+pub(super) fn prepare(database: &Database) -> Result<u64, redb::Error> {
+    let transaction = database.begin_write()?;
+    let format = {
+        let mut meta = transaction.open_table(META)?;
+        let format = meta.get("format")?.map(|format| format.value());
+        if format.is_none() {
+            meta.insert("format", FORMAT)?;
+        }
+        format.unwrap_or(FORMAT)
+    };
+    if format > FORMAT {
+        transaction.abort()?;
+        return Ok(format);
+    }
+    transaction.open_table(RECORDS)?;
+    transaction.open_table(DEADLINES)?;
+    transaction.open_table(UNUSED)?;
+    transaction.commit()?;
+    Ok(format)
+}
+
+// === impl Key ===
+
+impl Key {
+    pub(super) fn client(client: &ClientId) -> Self {
+        Self::new(CLIENT, &[client.as_str().as_bytes()])
+    }
+
+    pub(super) fn interaction(uid: &[u8; 16]) -> Self {
+        Self::new(b'n', &[uid])
+    }
+
+    pub(super) fn state(state: &[u8; 32]) -> Self {
+        Self::new(b's', &[state])
+    }
+
+    pub(super) fn grant(grant: &GrantId) -> Self {
+        Self::new(b'g', &[grant.as_bytes()])
+    }
+
+    pub(super) fn identity(grant: &GrantId) -> Self {
+        Self::new(b'i', &[grant.as_bytes()])
+    }
+
+    /// The entry of a grant under its holder, or the prefix of all of them.
+    pub(super) fn holder(holder: &[u8; 32], grant: Option<&GrantId>) -> Self {
+        let grant = grant.map_or(&[][..], |grant| grant.as_bytes());
+        Self::new(b'u', &[holder, grant])
+    }
+
+    fn new(kind: u8, parts: &[&[u8]]) -> Self {
+        let mut key = vec![kind];
+        for part in parts {
+            key.extend_from_slice(part);
+        }
+        Self(key)
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+        })
+    }
+
+    pub(super) fn value(&self, key: &Key, now: Timestamp) -> Result<Option<Vec<u8>>, redb::Error> {
+        Ok(record(&self.records, key, now)?.map(|(_, value)| value))
+    }
+
+    pub(super) fn client(
+        &self,
+        client: &ClientId,
+        now: Timestamp,
+    ) -> Result<Option<Vec<u8>>, redb::Error> {
+        let stored = self.value(&Key::client(client), now)?;
+        Ok(stored.and_then(|bytes| Some(StoredClient::decode(&bytes)?.registration.to_vec())))
+    }
+
+    pub(super) fn grant(
+        &self,
+        grant: &GrantId,
+        now: Timestamp,
+    ) -> Result<Option<StoredGrant>, redb::Error> {
+        load_grant(&self.records, grant, now)
+    }
+
+    pub(super) fn grants_below(
+        &self,
+        prefix: &Key,
+        now: Timestamp,
+    ) -> Result<Vec<GrantId>, redb::Error> {
+        let mut grants = Vec::new();
+        for entry in self.records.range(prefix.0.as_slice()..)? {
+            let (key, value) = entry?;
+            let Some(rest) = key.value().strip_prefix(prefix.0.as_slice()) else {
+                break;
+            };
+            let live = split_deadline(value.value()).is_some_and(|(deadline, _)| deadline > now);
+            if let (true, Ok(grant)) = (live, rest.try_into()) {
+                grants.push(GrantId::from_bytes(grant));
+            }
+        }
+        Ok(grants)
+    }
+}
+
+// === impl Tables ===
+
+impl<'transaction> Tables<'transaction> {
+    pub(super) fn open(
+        transaction: &'transaction WriteTransaction,
+        max_unused_clients: u64,
+        now: Timestamp,
+    ) -> Result<Self, redb::Error> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            deadlines: transaction.open_table(DEADLINES)?,
+            unused: transaction.open_table(UNUSED)?,
+            max_unused_clients,
+            now,
+        })
+    }
+
+    pub(super) fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
+        Ok(record(&self.records, key, self.now)?.map(|(_, value)| value))
+    }
+
+    pub(super) fn put(
+        &mut self,
+        key: &Key,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<(), redb::Error> {
+        self.put_until(key, value, self.now.plus(ttl))
+    }
+
+    fn put_until(
+        &mut self,
+        key: &Key,
+        value: &[u8],
+        deadline: Timestamp,
+    ) -> Result<(), redb::Error> {
+        let mut bytes = Vec::with_capacity(8 + value.len());
+        bytes.extend_from_slice(&deadline.as_unix().to_be_bytes());
+        bytes.extend_from_slice(value);
+        self.records.insert(key.0.as_slice(), bytes.as_slice())?;
+        self.deadlines
+            .insert((deadline.as_unix(), key.0.as_slice()), ())?;
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) -> Result<(), redb::Error> {
+        self.records.remove(key.0.as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn register_client(
+        &mut self,
+        client: &ClientId,
+        registration: &[u8],
+        ttl: Duration,
+    ) -> Result<(), redb::Error> {
+        let key = Key::client(client);
+        let newest = self.unused.last()?.map_or(0, |(entry, _)| entry.value().0);
+        let stored = StoredClient {
+            unused_order: newest + 1,
+            registration,
+        };
+        self.put(&key, &stored.encode(), ttl)?;
+        self.unused.insert((newest + 1, key.0.as_slice()), ())?;
+        while self.unused.len()? > self.max_unused_clients {
+            let Some(oldest) = self.unused.pop_first()?.map(|(entry, _)| {
+                let (_, key) = entry.value();
+                key.to_vec()
+            }) else {
+                break;
+            };
+            self.records.remove(oldest.as_slice())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn extend_client(
+        &mut self,
+        client: &ClientId,
+        ttl: Duration,
+    ) -> Result<bool, redb::Error> {
+        let key = Key::client(client);
+        let Some(bytes) = self.value(&key)? else {
+            return Ok(false);
+        };
+        let Some(stored) = StoredClient::decode(&bytes) else {
+            return Ok(false);
+        };
+        self.unused
+            .remove((stored.unused_order, key.0.as_slice()))?;
+        let used = StoredClient {
+            unused_order: 0,
+            registration: stored.registration,
+        };
+        self.put(&key, &used.encode(), ttl)?;
+        Ok(true)
+    }
+
+    pub(super) fn replace_grant(
+        &mut self,
+        grant: &GrantId,
+        expected: u64,
+        body: &[u8],
+        operation: OperationId,
+        ttl: Duration,
+    ) -> Result<Replaced, redb::Error> {
+        let key = Key::grant(grant);
+        let Some(bytes) = self.value(&key)? else {
+            return Ok(Replaced::Absent);
+        };
+        let Some((header, _)) = GrantHeader::decode(&bytes) else {
+            return Err(unreadable());
+        };
+        let ours = header.live && header.version == expected + 1 && header.operation == operation;
+        if ours {
+            return Ok(Replaced::Done);
+        }
+        if !header.live || header.version != expected {
+            let stored = load_grant(&self.records, grant, self.now)?;
+            return Ok(stored.map_or(Replaced::Absent, Replaced::Conflict));
+        }
+        let header = GrantHeader {
+            live: true,
+            version: expected + 1,
+            operation,
+        };
+        self.put(&key, &header.encode(body), ttl)?;
+        let identity = Key::identity(grant);
+        if let Some(value) = self.value(&identity)? {
+            self.put(&identity, &value, ttl)?;
+        }
+        Ok(Replaced::Done)
+    }
+
+    pub(super) fn settle_identity(
+        &mut self,
+        grant: &GrantId,
+        expected: u64,
+        sealed: Vec<u8>,
+    ) -> Result<Settled, redb::Error> {
+        let Some((deadline, bytes)) = record(&self.records, &Key::grant(grant), self.now)? else {
+            return Ok(Settled::Ended);
+        };
+        let Some((header, _)) = GrantHeader::decode(&bytes) else {
+            return Err(unreadable());
+        };
+        if !header.live {
+            return Ok(Settled::Ended);
+        }
+        let key = Key::identity(grant);
+        if let Some(stored) = self
+            .value(&key)?
+            .and_then(|bytes| StoredIdentity::decode(&bytes))
+            && stored.version != expected
+        {
+            return Ok(Settled::Newer(stored));
+        }
+        let identity = StoredIdentity {
+            version: expected + 1,
+            sealed,
+        };
+        self.put_until(&key, &identity.encode(), deadline)?;
+        Ok(Settled::Done)
+    }
+
+    pub(super) fn end_grant(
+        &mut self,
+        grant: &GrantId,
+        tombstone_ttl: Duration,
+    ) -> Result<(), redb::Error> {
+        let key = Key::grant(grant);
+        let Some(bytes) = self.value(&key)? else {
+            return Ok(());
+        };
+        let Some((header, _)) = GrantHeader::decode(&bytes) else {
+            return Err(unreadable());
+        };
+        if header.live {
+            let tombstone = GrantHeader {
+                live: false,
+                ..header
+            };
+            self.put(&key, &tombstone.encode(&[]), tombstone_ttl)?;
+        }
+        self.remove(&Key::identity(grant))
+    }
+
+    /// Looks at up to [`SWEEP_STEP`] deadlines that have passed and forgets what has expired; says
+    /// at how many.
+    pub(super) fn sweep(&mut self) -> Result<usize, redb::Error> {
+        let mut due = Vec::new();
+        for entry in self
+            .deadlines
+            .range(..=(self.now.as_unix(), [0xff_u8; 1].as_slice()))?
+        {
+            let (hint, ()) = entry.map(|(hint, value)| (hint, value.value()))?;
+            let (deadline, key) = hint.value();
+            if deadline > self.now.as_unix() || due.len() == SWEEP_STEP {
+                break;
+            }
+            due.push((deadline, key.to_vec()));
+        }
+        let count = due.len();
+        for (deadline, key) in due {
+            self.deadlines.remove((deadline, key.as_slice()))?;
+            let stored = self
+                .records
+                .get(key.as_slice())?
+                .map(|bytes| bytes.value().to_vec());
+            let Some(stored) = stored else { continue };
+            let Some((end, value)) = split_deadline(&stored) else {
+                continue;
+            };
+            if end > self.now {
+                continue;
+            }
+            if let (Some(&CLIENT), Some(client)) = (key.first(), StoredClient::decode(value)) {
+                self.unused.remove((client.unused_order, key.as_slice()))?;
+            }
+            self.records.remove(key.as_slice())?;
+        }
+        Ok(count)
+    }
+}
+
+// === impl StoredClient ===
+
+impl<'a> StoredClient<'a> {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.registration.len());
+        bytes.extend_from_slice(&self.unused_order.to_be_bytes());
+        bytes.extend_from_slice(self.registration);
+        bytes
+    }
+
+    fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let (order, registration) = bytes.split_first_chunk::<8>()?;
+        Some(Self {
+            unused_order: u64::from_be_bytes(*order),
+            registration,
+        })
+    }
+}
+
+/// A record that has not expired: its deadline and value.
+fn record(
+    records: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &Key,
+    now: Timestamp,
+) -> Result<Option<(Timestamp, Vec<u8>)>, redb::Error> {
+    let Some(bytes) = records.get(key.0.as_slice())? else {
+        return Ok(None);
+    };
+    Ok(split_deadline(bytes.value())
+        .filter(|(deadline, _)| *deadline > now)
+        .map(|(deadline, value)| (deadline, value.to_vec())))
+}
+
+fn load_grant(
+    records: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    grant: &GrantId,
+    now: Timestamp,
+) -> Result<Option<StoredGrant>, redb::Error> {
+    let Some((_, bytes)) = record(records, &Key::grant(grant), now)? else {
+        return Ok(None);
+    };
+    let Some((header, body)) = GrantHeader::decode(&bytes) else {
+        return Err(unreadable());
+    };
+    if !header.live {
+        return Ok(Some(StoredGrant::Ended));
+    }
+    let identity = record(records, &Key::identity(grant), now)?
+        .and_then(|(_, bytes)| StoredIdentity::decode(&bytes));
+    Ok(Some(StoredGrant::Live {
+        version: header.version,
+        body: body.to_vec(),
+        identity,
+    }))
+}
+
+fn split_deadline(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (deadline, value) = bytes.split_first_chunk::<8>()?;
+    Some((Timestamp::from_unix(u64::from_be_bytes(*deadline)), value))
+}
+
+fn unreadable() -> redb::Error {
+    redb::Error::Corrupted("a grant record has a format that this release cannot read".to_owned())
+}
