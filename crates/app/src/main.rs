@@ -1,2 +1,6 @@
-//! The binary.
+//! The binary `mcp-auth-proxy`.
+#![expect(dead_code, reason = "the parts are being put together")]
+
+mod config;
+
 fn main() {}

@@ -1,1 +1,11 @@
-//! authserver
+//! What MCP clients and browsers talk to: discovery, registration, authorization, login, tokens.
+//!
+//! `endpoint` parses and renders; `flow` decides and knows no web framework.
+
+pub mod pages;
+
+mod endpoint;
+mod flow;
+mod server;
+
+pub use server::{AuthServer, Limits, ProtectedResource, Settings, router};

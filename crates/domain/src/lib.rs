@@ -13,6 +13,7 @@ pub mod oauth_error;
 pub mod pkce;
 pub mod random;
 pub mod redirect_uri;
+pub mod request;
 pub mod resource;
 pub mod scope;
 pub mod secret;

@@ -1,10 +1,21 @@
 //! What the rest of the proxy knows of an identity provider, whichever kind it is.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{id::Subject, secret::SecretString, time::Timestamp};
 use serde_json::{Map, Value};
+
+use crate::{local::LocalProvider, upstream::UpstreamProvider};
+
+/// An identity provider of either kind.
+#[derive(Clone, Debug)]
+pub enum IdentityProvider {
+    /// A provider elsewhere, where we are a static OAuth client.
+    Upstream(Arc<UpstreamProvider>),
+    /// Users of our own, from a file.
+    Local(Arc<LocalProvider>),
+}
 
 /// The tokens of one user at the identity provider.
 #[derive(Clone, Debug)]
@@ -64,6 +75,10 @@ pub trait IdentityRefresher: Send + Sync + fmt::Debug {
     /// The provider's issuer.
     fn issuer(&self) -> &str;
 
+    /// Whether these tokens can be refreshed at all; otherwise the session ends with its access
+    /// token.
+    fn can_refresh(&self, tokens: &IdentityTokens) -> bool;
+
     /// Asks once for new tokens (one attempt, bounded to 10 s). What the answer leaves out (a
     /// refresh token that was not rotated, scope) is carried over from `current`. Neither ID
     /// token nor userinfo is looked at here: the answer must be stored first.
@@ -75,4 +90,28 @@ pub trait IdentityRefresher: Send + Sync + fmt::Debug {
         subject: &Subject,
         current: &IdentityTokens,
     ) -> Result<IdentityTokens, RefreshError>;
+}
+
+// === impl IdentityProvider ===
+
+impl IdentityProvider {
+    /// The provider's issuer.
+    pub fn issuer(&self) -> &str {
+        self.refresher_ref().issuer()
+    }
+
+    /// What the life of a grant needs of it.
+    pub fn refresher(&self) -> Arc<dyn IdentityRefresher> {
+        match self {
+            Self::Upstream(provider) => Arc::clone(provider) as Arc<dyn IdentityRefresher>,
+            Self::Local(provider) => Arc::clone(provider) as Arc<dyn IdentityRefresher>,
+        }
+    }
+
+    fn refresher_ref(&self) -> &dyn IdentityRefresher {
+        match self {
+            Self::Upstream(provider) => provider.as_ref(),
+            Self::Local(provider) => provider.as_ref(),
+        }
+    }
 }

@@ -1,0 +1,187 @@
+//! The configuration as it is meant: one typed value, made once, that cannot be wrong.
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use domain::{
+    base_url::BaseUrl, redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString,
+};
+use gateway::process::Command;
+use ipnet::IpNet;
+use url::Url;
+
+/// Everything that serving needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Our public URL.
+    pub(crate) base_url: BaseUrl,
+    /// Addresses to listen at.
+    pub(crate) listen: Listen,
+    /// Plain HTTP on loopback: no HTTPS redirect, `X-Forwarded-*` is ignored.
+    pub(crate) local_insecure: bool,
+    /// Whose `X-Forwarded-*` count.
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// The protected MCP servers; at least one.
+    pub(crate) servers: Vec<ServerConfig>,
+    /// The identity providers; at least one.
+    pub(crate) providers: Vec<ProviderConfig>,
+    /// Scopes offered.
+    pub(crate) scopes: ScopeSet,
+    /// Private signing keys as given (a JWK array or set); absent: made once and kept.
+    pub(crate) signing_keys: Option<SecretString>,
+    /// Redirect path registered at the provider, below the base URL.
+    pub(crate) callback_path: String,
+    /// Where sessions are remembered.
+    pub(crate) store: StoreConfig,
+    /// Requests a client address may make in a window; `None` is without a bound.
+    pub(crate) max_requests: Option<NonZeroU32>,
+    /// The window of `max_requests`.
+    pub(crate) max_requests_window: Duration,
+    /// Directory of page templates.
+    pub(crate) views: Option<PathBuf>,
+    /// Title of each page.
+    pub(crate) branding_title: String,
+    /// Icon of each page.
+    pub(crate) branding_favicon: Option<Url>,
+    /// Start everything, say so, and exit.
+    pub(crate) verify_release: bool,
+    /// Logging.
+    pub(crate) log: LogConfig,
+    /// Lives of what we issue.
+    pub(crate) lives: Lives,
+    /// Give a refresh token only where `offline_access` was granted.
+    pub(crate) strict_offline_access: bool,
+    /// Size up to which a request body is kept for one retry, in bytes.
+    pub(crate) max_body: usize,
+    /// Silence of an event stream after which it gets a comment line; zero is never.
+    pub(crate) sse_keepalive: Duration,
+    /// Bound for open requests and streams after SIGTERM.
+    pub(crate) drain: Duration,
+    /// Browser origins let in at the MCP endpoint besides ours and loopback.
+    pub(crate) allowed_origins: Vec<String>,
+    /// Hosts that clients may redirect to.
+    pub(crate) allowed_redirect_hosts: AllowedRedirectHosts,
+    /// Roots added for provider and server.
+    pub(crate) ca_files: Vec<PathBuf>,
+    /// Bound of the memory for live sessions, in bytes.
+    pub(crate) cache_bytes: u64,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listen {
+    /// All of these are bound.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Whose `X-Forwarded-*` count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TrustedProxies {
+    /// Nobody's: `LOCAL_INSECURE`.
+    None,
+    /// The router in front adds the last entry; that one counts, whoever the peer is (a dyno).
+    LastHop,
+    /// Peers in these networks.
+    Networks(Vec<IpNet>),
+}
+
+/// A protected MCP server.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerConfig {
+    /// Where it is reached; its path is also the path at which we serve it.
+    pub(crate) url: Url,
+    /// How it is started; absent: it is already running.
+    pub(crate) run: Option<RunConfig>,
+    /// Index of its identity provider in [`Config::providers`].
+    pub(crate) provider: usize,
+    /// Paths passed to its origin without a token, GET and HEAD only.
+    pub(crate) public_paths: Vec<String>,
+}
+
+/// How an MCP server is started.
+#[derive(Clone, Debug)]
+pub(crate) struct RunConfig {
+    /// What is started.
+    pub(crate) command: Command,
+    /// Its working directory.
+    pub(crate) directory: Option<PathBuf>,
+    /// Variables added for it (`MCP_SERVER_RUN_ENV_JSON`).
+    pub(crate) environment: Vec<(String, SecretString)>,
+}
+
+/// An identity provider.
+#[derive(Clone, Debug)]
+pub(crate) enum ProviderConfig {
+    /// One elsewhere.
+    Upstream {
+        /// Where its metadata comes from.
+        metadata: idp::upstream::MetadataSource,
+        /// The issuer the operator vouches for.
+        issuer: Option<String>,
+        /// Our client id there.
+        client_id: String,
+        /// Our client secret there.
+        client_secret: SecretString,
+        /// Scopes asked there.
+        scope: ScopeSet,
+    },
+    /// Users of our own.
+    Local {
+        /// The users file.
+        users_file: PathBuf,
+    },
+}
+
+/// Where sessions are remembered.
+#[derive(Clone, Debug)]
+pub(crate) enum StoreConfig {
+    /// In a file below this directory.
+    Embedded {
+        /// The data directory.
+        directory: PathBuf,
+    },
+}
+
+/// Logging.
+#[derive(Clone, Debug)]
+pub(crate) struct LogConfig {
+    /// Most verbose level written.
+    pub(crate) level: LogLevel,
+    /// Parts raised to debug by `DEBUG`.
+    pub(crate) debug_targets: Vec<&'static str>,
+    /// `app=` of each line.
+    pub(crate) app_name: String,
+    /// `environment=` of each line.
+    pub(crate) environment: String,
+    /// JSON lines instead of `key=value`.
+    pub(crate) json: bool,
+}
+
+/// Levels of the log; the predecessor's names map onto these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LogLevel {
+    /// Only what needs an operator.
+    Error,
+    /// And what may.
+    Warn,
+    /// And what is worth a line.
+    Info,
+    /// And each request (`http`).
+    Http,
+    /// And details (`verbose`, `debug`).
+    Debug,
+    /// And everything (`silly`, `trace`).
+    Trace,
+}
+
+/// Lives of what we issue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lives {
+    /// Access token.
+    pub(crate) access: Duration,
+    /// A grant that is not refreshed.
+    pub(crate) refresh_idle: Duration,
+    /// A grant, absolutely.
+    pub(crate) grant: Duration,
+    /// How long a replaced refresh token is honoured from anywhere.
+    pub(crate) refresh_window: Duration,
+}

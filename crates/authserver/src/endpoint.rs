@@ -1,0 +1,1 @@
+//! The endpoints: each reads a request, asks `flow`, and renders the answer.

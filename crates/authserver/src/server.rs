@@ -1,0 +1,95 @@
+//! The authorization server's shared parts, and the list of its routes.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::Router;
+use domain::{
+    base_url::BaseUrl, random::Random, redirect_uri::AllowedRedirectHosts, resource::Resource,
+    scope::ScopeSet, time::Clock,
+};
+use grants::Grants;
+use idp::provider::IdentityProvider;
+use jose::signing::SigningKeys;
+use store::Store;
+
+use crate::pages::Pages;
+
+/// What was configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our public URL.
+    pub base_url: BaseUrl,
+    /// The MCP servers that tokens are issued for; at least one.
+    pub resources: Vec<ProtectedResource>,
+    /// Scopes offered (`PROVIDER_SCOPE`).
+    pub scopes: ScopeSet,
+    /// Path of the callback below the base URL (`IDENTITY_CALLBACK_PATH`).
+    pub callback_path: String,
+    /// Hosts that clients may redirect to.
+    pub allowed_redirect_hosts: AllowedRedirectHosts,
+    /// Bounds of requests.
+    pub limits: Limits,
+}
+
+/// An MCP server that tokens are issued for.
+#[derive(Clone, Debug)]
+pub struct ProtectedResource {
+    /// Its canonical public URL.
+    pub resource: Resource,
+    /// Its path below the base URL, without our prefix (`/mcp`; `""` at the root).
+    pub path: String,
+    /// Where its MCP server is reached: the audience of a local identity's token.
+    pub server_url: String,
+    /// Who its users log in with.
+    pub provider: IdentityProvider,
+}
+
+/// Requests that one client address may make in a window (`MAX_REQUESTS`).
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many; `None` is without a bound.
+    pub requests: Option<NonZeroU32>,
+    /// In how long.
+    pub window: Duration,
+}
+
+/// The authorization server of this process.
+#[derive(Debug)]
+pub struct AuthServer {
+    pub(crate) settings: Settings,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) pages: Pages,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl AuthServer {
+    /// Puts the parts together.
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        grants: Arc<Grants>,
+        keys: Arc<SigningKeys>,
+        pages: Pages,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            settings,
+            store,
+            grants,
+            keys,
+            pages,
+            clock,
+            random,
+        }
+    }
+}
+
+/// All routes, below the base URL's prefix and (well-known documents) at the origin's root. The
+/// edge has put its [`domain::request::RequestContext`] into each request's extensions.
+pub fn router(_server: Arc<AuthServer>) -> Router {
+    todo!()
+}
