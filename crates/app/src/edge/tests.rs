@@ -1,0 +1,176 @@
+//! What the edge believes and refuses, before any answer is made.
+
+use std::net::IpAddr;
+
+use domain::{base_url::BaseUrl, random::Random};
+use http::{HeaderMap, Request, StatusCode, header};
+
+use super::{context, scheme, strict};
+use crate::config::TrustedProxies;
+
+#[derive(Debug)]
+struct Zeros;
+
+impl Random for Zeros {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0);
+    }
+}
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    lines
+        .iter()
+        .map(|(name, value)| {
+            (
+                http::HeaderName::from_static(name),
+                value.parse().expect("a header value"),
+            )
+        })
+        .collect()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn private_networks() -> TrustedProxies {
+    TrustedProxies::Networks(
+        ["127.0.0.0/8", "10.0.0.0/8", "::1/128"]
+            .map(|network| network.parse().expect("a network"))
+            .to_vec(),
+    )
+}
+
+#[test]
+fn forwarding_headers_of_a_stranger_are_not_believed() {
+    let lines = headers(&[
+        ("x-forwarded-for", "198.51.100.7"),
+        ("x-forwarded-proto", "https"),
+    ]);
+    for trusted in [TrustedProxies::None, private_networks()] {
+        let forwarded = context::Forwarded::read(&lines, address("203.0.113.9"), &trusted);
+        assert_eq!(forwarded.address(), address("203.0.113.9"));
+        assert!(!forwarded.is_https());
+    }
+}
+
+#[test]
+fn the_address_is_the_rightmost_that_no_trusted_proxy_has() {
+    let cases = [
+        ("198.51.100.7", "198.51.100.7"),
+        // The leftmost is whatever the client wrote.
+        ("192.0.2.66, 198.51.100.7", "198.51.100.7"),
+        ("198.51.100.7, 10.0.0.3", "198.51.100.7"),
+        ("198.51.100.7, nonsense, 10.0.0.3", "10.0.0.3"),
+        ("[2001:db8::5]:443", "2001:db8::5"),
+        ("nonsense", "10.0.0.1"),
+    ];
+    for (chain, expected) in cases {
+        let lines = headers(&[("x-forwarded-for", chain)]);
+        let forwarded = context::Forwarded::read(&lines, address("10.0.0.1"), &private_networks());
+        assert_eq!(forwarded.address(), address(expected), "{chain}");
+    }
+}
+
+#[test]
+fn several_lines_of_a_chain_are_one_chain() {
+    let mut lines = HeaderMap::new();
+    lines.append("x-forwarded-for", "192.0.2.66".parse().expect("a value"));
+    lines.append("x-forwarded-for", "198.51.100.7".parse().expect("a value"));
+    let forwarded = context::Forwarded::read(&lines, address("127.0.0.1"), &private_networks());
+    assert_eq!(forwarded.address(), address("198.51.100.7"));
+}
+
+#[test]
+fn behind_a_router_the_last_hop_counts() {
+    let lines = headers(&[
+        ("x-forwarded-for", "192.0.2.66, 198.51.100.7"),
+        ("x-forwarded-proto", "http, https"),
+    ]);
+    let forwarded =
+        context::Forwarded::read(&lines, address("203.0.113.9"), &TrustedProxies::LastHop);
+    assert_eq!(forwarded.address(), address("198.51.100.7"));
+    assert!(forwarded.is_https());
+}
+
+#[test]
+fn a_request_id_is_kept_only_from_a_trusted_router_and_if_harmless() {
+    let kept = |id: &str, trusted: &TrustedProxies| {
+        let lines = headers(&[("x-request-id", id)]);
+        let forwarded = context::Forwarded::read(&lines, address("127.0.0.1"), trusted);
+        context::request_id(&lines, &forwarded, &Zeros)
+    };
+    assert_eq!(&*kept("a-1_B", &private_networks()), "a-1_B");
+    assert_eq!(&*kept("a-1_B", &TrustedProxies::None), "0000000000000000");
+    assert_eq!(&*kept("a b", &private_networks()), "0000000000000000");
+    assert_eq!(
+        &*kept(&"a".repeat(65), &private_networks()),
+        "0000000000000000"
+    );
+}
+
+#[test]
+fn ambiguous_requests_are_refused() {
+    let check = |target: &str| strict::check(&Request::get(target).body(()).expect("a request"));
+    for plain in [
+        "/mcp",
+        "/mcp/a%20b?x=..%2f",
+        "/mcp/.well-known/x",
+        "/a//b",
+        "/...",
+    ] {
+        assert_eq!(check(plain), Ok(()), "{plain}");
+    }
+    for ambiguous in [
+        "/a/../mcp",
+        "/./mcp",
+        "/mcp/%2e%2e/x",
+        "/mcp%2Fx",
+        "/mcp/%5Cx",
+        "/a/..",
+    ] {
+        assert_eq!(
+            check(ambiguous),
+            Err(strict::Refusal::AmbiguousPath),
+            "{ambiguous}"
+        );
+    }
+    let long = format!("/mcp?{}", "a".repeat(17_000));
+    assert_eq!(check(&long), Err(strict::Refusal::TargetTooLong));
+
+    let twice = Request::get("/mcp")
+        .header(header::AUTHORIZATION, "Bearer a")
+        .header(header::AUTHORIZATION, "Bearer b")
+        .body(())
+        .expect("a request");
+    assert_eq!(
+        strict::check(&twice),
+        Err(strict::Refusal::SeveralAuthorizations)
+    );
+}
+
+#[test]
+fn plain_http_is_redirected_unless_something_would_be_lost_or_leaked() {
+    let base = BaseUrl::parse("https://proxy.example/prefix").expect("a base URL");
+    let request = |method: &str, token: Option<&str>| {
+        let mut builder = Request::builder().method(method).uri("/prefix/auth?a=b");
+        if let Some(token) = token {
+            builder = builder.header(header::AUTHORIZATION, token);
+        }
+        builder.body(()).expect("a request")
+    };
+    let redirected = scheme::to_https(&request("GET", None), &base);
+    assert_eq!(redirected.status(), StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(
+        redirected
+            .headers()
+            .get(header::LOCATION)
+            .expect("a location"),
+        "https://proxy.example/prefix/auth?a=b"
+    );
+    for refused in [request("POST", None), request("GET", Some("Bearer x"))] {
+        let response = scheme::to_https(&refused, &base);
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert!(response.headers().get(header::LOCATION).is_none());
+    }
+}

@@ -1,0 +1,39 @@
+//! The real clock and the real randomness, behind the seams that the rules know.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use domain::{
+    random::Random,
+    time::{Clock, Timestamp},
+};
+
+/// The system's clock.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+/// The system's random source.
+#[derive(Debug)]
+pub(crate) struct SystemRandom;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the present enters"
+    )]
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::from_unix(since_epoch.as_secs())
+    }
+}
+
+impl Random for SystemRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        // Without randomness no secret can be made; to go on would be to hand out guessable ones.
+        assert!(
+            aws_lc_rs::rand::fill(buffer).is_ok(),
+            "the system gives no random bytes"
+        );
+    }
+}
