@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::base_url::BaseUrl;
+use crate::{base_url::BaseUrl, metadata};
 
 /// The canonical identifier of a protected MCP server: our public URL with the MCP path, no
 /// trailing slash.
@@ -22,6 +22,18 @@ impl Resource {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Where its metadata document stands: the well-known path inserted before the resource's own
+    /// (RFC 9728 §3.1).
+    pub fn metadata_url(&self) -> String {
+        let path_at = self
+            .0
+            .find("://")
+            .and_then(|scheme| Some(scheme + 3 + self.0.get(scheme + 3..)?.find('/')?))
+            .unwrap_or(self.0.len());
+        let (origin, path) = self.0.split_at(path_at);
+        format!("{origin}{}{path}", metadata::path::PROTECTED_RESOURCE)
     }
 
     /// Whether a `resource` parameter names this resource: the same URL, with or without one
@@ -49,5 +61,24 @@ impl fmt::Display for Resource {
 impl fmt::Debug for Resource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Resource({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_well_known_path_is_inserted_before_the_resources_own() {
+        let base = BaseUrl::parse("https://proxy.example:8443/prefix").expect("a base URL");
+        assert_eq!(
+            Resource::at(&base, "/mcp").metadata_url(),
+            "https://proxy.example:8443/.well-known/oauth-protected-resource/prefix/mcp"
+        );
+        let base = BaseUrl::parse("https://proxy.example").expect("a base URL");
+        assert_eq!(
+            Resource::at(&base, "/").metadata_url(),
+            "https://proxy.example/.well-known/oauth-protected-resource"
+        );
     }
 }

@@ -1,0 +1,180 @@
+//! The life of the process: started in order, watched, drained, stopped; nothing left behind.
+
+use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    config::Config,
+    listener::{Listeners, Serving},
+    memory::Memory,
+    servers::McpServers,
+    wire::{self, Proxy, Seams},
+};
+
+/// The fraction of the drain that is kept for stopping the MCP servers: a fifth.
+const STOP_SHARE: u32 = 5;
+
+/// Everything that runs.
+struct Running {
+    proxy: Proxy,
+    serving: Serving,
+    servers: McpServers,
+    seams: Seams,
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// Why serving ends.
+enum End {
+    /// A signal asked for it.
+    Signal(&'static str),
+    /// An MCP server of ours has ended, with this exit code for us.
+    McpServer(u8),
+}
+
+/// Serves until a signal or the end of an MCP server; returns the process's exit code. `inherited`
+/// is our environment, for the MCP servers; `announce` is called once requests are answered.
+///
+/// # Errors
+/// If something that is needed cannot be started; what was started is stopped again.
+pub(crate) async fn serve(
+    config: &Config,
+    inherited: &BTreeMap<OsString, OsString>,
+    announce: impl FnOnce(),
+) -> Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let mut running = tokio::select! {
+        started = start(config, inherited) => started?,
+        // What is half started stops as it is dropped.
+        name = signals.next() => {
+            tracing::info!("{name} while starting: stopping");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    if config.verify_release {
+        tracing::info!("Verified release launches. Exit status 0.");
+        running.stop(config).await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    say_where(config);
+    announce();
+    let end = tokio::select! {
+        name = signals.next() => End::Signal(name),
+        code = running.servers.first_exit() => End::McpServer(code),
+    };
+    let code = match end {
+        End::Signal(name) => {
+            tracing::info!("{name}: no new connections, open requests may finish");
+            ExitCode::SUCCESS
+        }
+        End::McpServer(code) => {
+            tracing::error!("the MCP server has ended; stopping with its exit code {code}");
+            ExitCode::from(code)
+        }
+    };
+    tokio::select! {
+        () = running.stop(config) => {}
+        name = signals.next() => tracing::warn!("{name} again: stopping at once"),
+    }
+    Ok(code)
+}
+
+/// Opens the store, starts the MCP servers, connects to the identity providers, listens: in this
+/// order, so that a router finds us only once we can answer.
+async fn start(config: &Config, inherited: &BTreeMap<OsString, OsString>) -> Result<Running> {
+    let seams = Seams::real();
+    let memory = if config.verify_release {
+        Memory::rehearse(config, &seams)?
+    } else {
+        Memory::open(config, &seams)?
+    };
+    let servers = McpServers::start(config, inherited).await?;
+    let answering = async {
+        let providers = wire::connect_providers(config, &memory.keys, &seams).await?;
+        let proxy = wire::assemble(config, &memory, &providers, &seams)?;
+        let listeners = Listeners::bind(&config.listen.addresses).await?;
+        let serving = listeners.serve(&proxy.edge);
+        anyhow::Ok((proxy, serving))
+    };
+    match answering.await {
+        Ok((proxy, serving)) => Ok(Running {
+            proxy,
+            serving,
+            servers,
+            seams,
+        }),
+        Err(error) => {
+            servers.stop(config.drain).await;
+            Err(error)
+        }
+    }
+}
+
+fn say_where(config: &Config) {
+    for server in &config.servers {
+        tracing::info!("MCP URL: {}", config.base_url.join(server.path()));
+    }
+    tracing::info!("issuer: {}", config.base_url.issuer());
+    if config.has_upstream_provider() {
+        tracing::info!(
+            "redirect URI to register at the identity provider: {}",
+            config.redirect_uri()
+        );
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Open requests finish, event streams end, refreshes are stored, the MCP servers stop; all
+    /// within the configured bound.
+    async fn stop(self, config: &Config) {
+        let end = Instant::now() + config.drain;
+        self.proxy.health.drain();
+        self.seams.closing.cancel();
+        let requests_end = config.drain - config.drain / STOP_SHARE;
+        if !self.serving.drain(requests_end).await {
+            tracing::warn!("not all requests finished in time; they are cut");
+        }
+        self.servers
+            .stop(end.saturating_duration_since(Instant::now()))
+            .await;
+        self.seams.tasks.close();
+        if timeout_at(end, self.seams.tasks.wait()).await.is_err() {
+            tracing::warn!("a refresh of an identity token was still under way at the end");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let of = |kind| signal(kind).context("signals cannot be listened for");
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hang_up: of(SignalKind::hangup())?,
+        })
+    }
+
+    /// The name of the next signal.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The composition root: the only place that knows which store, which provider, which keys.
+
+use std::{fs, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use authserver::{
+    AuthServer, Limits, ProtectedResource, Settings,
+    pages::{Branding, Pages},
+};
+use domain::{random::Random, resource::Resource, time::Clock};
+use gateway::{Gateway, GatewaySettings, McpServer};
+use grants::{GrantSettings, Grants};
+use idp::{
+    local::LocalProvider,
+    provider::IdentityProvider,
+    upstream::{UpstreamProvider, UpstreamSettings},
+};
+use jose::signing::SigningKeys;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Config, ProviderConfig, ServerConfig},
+    edge::{Edge, EdgeSettings, Health},
+    memory::Memory,
+    system::{SystemClock, SystemRandom},
+};
+
+/// What reaches beyond a single request.
+#[derive(Debug)]
+pub(crate) struct Seams {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    /// Work that no hang-up and no drain may cut: refreshes of identity tokens.
+    pub(crate) tasks: TaskTracker,
+    /// Ends event streams at a drain.
+    pub(crate) closing: CancellationToken,
+}
+
+/// Everything that answers requests.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) health: Arc<Health>,
+}
+
+// === impl Seams ===
+
+impl Seams {
+    pub(crate) fn real() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+}
+
+/// Connects to the identity providers, all at once.
+pub(crate) async fn connect_providers(
+    config: &Config,
+    keys: &Arc<SigningKeys>,
+    seams: &Seams,
+) -> Result<Vec<IdentityProvider>> {
+    let http = idp::http_client(&certificates(config)?)?;
+    let connecting = config.providers.iter().map(|provider| {
+        let http = http.clone();
+        async move {
+            match provider {
+                ProviderConfig::Upstream {
+                    metadata,
+                    issuer,
+                    client_id,
+                    client_secret,
+                    scope,
+                } => {
+                    let settings = UpstreamSettings {
+                        metadata: metadata.clone(),
+                        issuer: issuer.clone(),
+                        client_id: client_id.clone(),
+                        client_secret: client_secret.clone(),
+                        scope: scope.clone(),
+                        redirect_uri: config.redirect_uri(),
+                    };
+                    let clock = Arc::clone(&seams.clock);
+                    let provider = UpstreamProvider::connect(settings, http, clock).await?;
+                    Ok(IdentityProvider::Upstream(Arc::new(provider)))
+                }
+                ProviderConfig::Local { users_file } => {
+                    let provider = LocalProvider::load(
+                        users_file,
+                        config.base_url.issuer(),
+                        Arc::clone(keys),
+                        Arc::clone(&seams.clock),
+                    )?;
+                    Ok(IdentityProvider::Local(Arc::new(provider)))
+                }
+            }
+        }
+    });
+    futures_util::future::try_join_all(connecting).await
+}
+
+/// Puts together everything that answers requests.
+pub(crate) fn assemble(
+    config: &Config,
+    memory: &Memory,
+    providers: &[IdentityProvider],
+    seams: &Seams,
+) -> Result<Proxy> {
+    let store = &memory.store;
+    let grants = Arc::new(Grants::new(
+        GrantSettings {
+            issuer: config.base_url.issuer().to_owned(),
+            access_life: config.lives.access,
+            refresh_idle: config.lives.refresh_idle,
+            grant_life: config.lives.grant,
+            refresh_window: config.lives.refresh_window,
+            strict_offline_access: config.strict_offline_access,
+            cache_bytes: config.cache_bytes,
+        },
+        Arc::clone(store),
+        providers.iter().map(IdentityProvider::refresher).collect(),
+        Arc::clone(&seams.clock),
+        Arc::clone(&seams.random),
+        seams.tasks.clone(),
+    ));
+    let branding = Branding {
+        title: config.branding_title.clone(),
+        favicon: config.branding_favicon.as_ref().map(ToString::to_string),
+    };
+    let pages = Pages::load(branding, config.views.as_deref())?;
+    let gateway = Gateway::new(
+        gateway_settings(config, &pages)?,
+        Arc::clone(&grants),
+        seams.tasks.clone(),
+        seams.closing.clone(),
+    )?;
+    let authserver = AuthServer::new(
+        Settings {
+            base_url: config.base_url.clone(),
+            resources: protected_resources(config, providers)?,
+            scopes: config.scopes.clone(),
+            callback_path: config.callback_path.clone(),
+            allowed_redirect_hosts: config.allowed_redirect_hosts.clone(),
+            limits: Limits {
+                requests: config.max_requests,
+                window: config.max_requests_window,
+            },
+        },
+        Arc::clone(store),
+        grants,
+        Arc::clone(&memory.keys),
+        pages,
+        Arc::clone(&seams.clock),
+        Arc::clone(&seams.random),
+    );
+    let health = Arc::new(Health::new(Arc::clone(store)));
+    let edge = Edge::new(
+        EdgeSettings {
+            base_url: config.base_url.clone(),
+            local_insecure: config.local_insecure,
+            trusted_proxies: config.trusted_proxies.clone(),
+        },
+        Arc::clone(&health),
+        gateway,
+        Arc::new(authserver),
+        Arc::clone(&seams.random),
+    );
+    Ok(Proxy {
+        edge: Arc::new(edge),
+        health,
+    })
+}
+
+fn protected_resources(
+    config: &Config,
+    providers: &[IdentityProvider],
+) -> Result<Vec<ProtectedResource>> {
+    config
+        .servers
+        .iter()
+        .map(|server| {
+            let provider = providers
+                .get(server.provider)
+                .context("a server names an identity provider that is not configured")?;
+            Ok(ProtectedResource {
+                resource: resource(config, server),
+                path: server.path().to_owned(),
+                server_url: server.url.to_string(),
+                provider: provider.clone(),
+            })
+        })
+        .collect()
+}
+
+fn gateway_settings(config: &Config, pages: &Pages) -> Result<GatewaySettings> {
+    let servers = config
+        .servers
+        .iter()
+        .map(|server| {
+            let resource = resource(config, server);
+            McpServer {
+                url: server.url.clone(),
+                path: format!("{}{}", config.base_url.prefix(), server.path()),
+                resource_metadata: resource.metadata_url(),
+                connect_page: pages.connect(&resource),
+                public_paths: server.public_paths.clone(),
+                resource,
+            }
+        })
+        .collect();
+    Ok(GatewaySettings {
+        base_url: config.base_url.clone(),
+        servers,
+        challenge_scopes: config.scopes.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+        max_body: config.max_body,
+        sse_keepalive: config.sse_keepalive,
+        ca_certificates: certificates(config)?,
+    })
+}
+
+fn resource(config: &Config, server: &ServerConfig) -> Resource {
+    Resource::at(&config.base_url, server.path())
+}
+
+/// The roots that the operator adds for provider and server, as PEM.
+fn certificates(config: &Config) -> Result<Vec<Vec<u8>>> {
+    config
+        .ca_files
+        .iter()
+        .map(|path| {
+            fs::read(path)
+                .with_context(|| format!("the CA file {} cannot be read", path.display()))
+        })
+        .collect()
+}
