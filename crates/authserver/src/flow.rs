@@ -1,1 +1,3 @@
 //! The decisions, without a word of HTTP.
+
+pub(crate) mod resource;

@@ -4,8 +4,10 @@
 
 pub mod pages;
 
+mod clients;
 mod endpoint;
 mod flow;
+mod limits;
 mod server;
 
 pub use server::{AuthServer, Limits, ProtectedResource, Settings, router};

@@ -12,7 +12,12 @@ use idp::provider::IdentityProvider;
 use jose::signing::SigningKeys;
 use store::Store;
 
-use crate::pages::Pages;
+use crate::{
+    clients::Clients,
+    endpoint::{self, error},
+    limits::RequestLimits,
+    pages::Pages,
+};
 
 /// What was configured.
 #[derive(Clone, Debug)]
@@ -63,6 +68,8 @@ pub struct AuthServer {
     pub(crate) pages: Pages,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) clients: Clients,
+    pub(crate) limits: RequestLimits,
 }
 
 impl AuthServer {
@@ -76,6 +83,8 @@ impl AuthServer {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
+        let clients = Clients::new(Arc::clone(&store), Arc::clone(&clock));
+        let limits = RequestLimits::new(settings.limits);
         Self {
             settings,
             store,
@@ -84,12 +93,25 @@ impl AuthServer {
             pages,
             clock,
             random,
+            clients,
+            limits,
         }
     }
 }
 
 /// All routes, below the base URL's prefix and (well-known documents) at the origin's root. The
 /// edge has put its [`domain::request::RequestContext`] into each request's extensions.
-pub fn router(_server: Arc<AuthServer>) -> Router {
-    todo!()
+pub fn router(server: &Arc<AuthServer>) -> Router {
+    let prefix = server.settings.base_url.prefix();
+    let own = endpoint::browser_routes(Arc::clone(server));
+    let router = Router::new().without_v07_checks();
+    let router = if prefix.is_empty() {
+        router.merge(own)
+    } else {
+        // Clients of the 2025-03-26 specification ask at the root of the origin.
+        router
+            .route_service("/authorize", own.clone())
+            .nest(prefix, own)
+    };
+    router.fallback(error::not_found)
 }

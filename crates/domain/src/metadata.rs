@@ -89,7 +89,8 @@ impl AuthorizationServerMetadata {
             revocation_endpoint_auth_methods_supported: methods,
             code_challenge_methods_supported: &["S256"],
             authorization_response_iss_parameter_supported: true,
-            prompt_values_supported: &["none", "consent", "login", "select_account"],
+            // `none` is understood, but can never succeed, since consent is always asked.
+            prompt_values_supported: &["consent", "login", "select_account"],
             subject_types_supported: &["public"],
             id_token_signing_alg_values_supported: algorithms,
             claims_supported: &[

@@ -1,5 +1,8 @@
 //! The protected resource: an MCP endpoint at our public URL (RFC 8707, RFC 9728).
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -36,9 +39,10 @@ impl Resource {
         format!("{origin}{}{path}", metadata::path::PROTECTED_RESOURCE)
     }
 
-    /// Whether a `resource` parameter names this resource: the same URL, with or without one
-    /// trailing slash, with or without a query (some clients add one). A fragment is not allowed
-    /// (RFC 8707 §2). The base URL alone is not a name of it.
+    /// Whether a `resource` parameter names this resource: the same URL or one below it (the
+    /// metadata of such a path names just that path), with or without a trailing slash, with or
+    /// without a query (some clients add one). A fragment is not allowed (RFC 8707 §2). The base
+    /// URL alone is not a name of it.
     pub fn is_named_by(&self, indicator: &str) -> bool {
         let Ok(mut url) = Url::parse(indicator) else {
             return false;
@@ -47,8 +51,8 @@ impl Resource {
             return false;
         }
         url.set_query(None);
-        let given = url.as_str();
-        given.strip_suffix('/').unwrap_or(given) == self.0
+        let below = url.as_str().strip_prefix(&self.0);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
     }
 }
 

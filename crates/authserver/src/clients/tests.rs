@@ -1,0 +1,39 @@
+use domain::{client::ClientMetadata, redirect_uri::AllowedRedirectHosts};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn client() -> Client {
+    let metadata = json!({ "redirect_uris": ["http://127.0.0.1/cb"], "client_name": "Tool" });
+    Client {
+        id: ClientId::parse("abc").unwrap(),
+        issued_at: Timestamp::from_unix(1_000),
+        secret_hash: Some([7; 32]),
+        metadata: ClientMetadata::parse(
+            metadata.as_object().unwrap(),
+            &AllowedRedirectHosts::all(),
+        )
+        .unwrap(),
+    }
+}
+
+#[test]
+fn a_record_is_read_back() {
+    let client = client();
+    assert_eq!(decode(&encode(&client).unwrap()), Some(client));
+}
+
+#[test]
+fn a_record_of_another_format_is_not_guessed_at() {
+    let mut record = encode(&client()).unwrap();
+    record[0] = FORMAT + 1;
+    assert_eq!(decode(&record), None);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let _ = decode(&bytes);
+    }
+}

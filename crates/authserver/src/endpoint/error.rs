@@ -1,0 +1,213 @@
+//! Refusals for machines: the error object of the RFCs, never stored by anybody; one log line.
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, time::Duration};
+
+use axum::{
+    Json,
+    extract::rejection::BytesRejection,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    oauth_error::{OAuthError, OAuthErrorCode},
+    request::RequestContext,
+};
+use grants::Grants;
+use store::StoreUnavailable;
+
+use crate::{
+    AuthServer,
+    endpoint::parameters::{DuplicateParameter, InvalidParameters},
+    limits::TooMany,
+};
+
+/// Why a machine's request is refused, with all that its answer needs.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    error: OAuthError,
+    retry_after: Option<Duration>,
+    /// For the operator only.
+    cause: Option<String>,
+    /// The client tried HTTP Basic, so the answer names it (RFC 6749 §5.2).
+    names_basic: bool,
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// A refusal with the status that belongs to the code.
+    pub(crate) fn new(code: OAuthErrorCode, description: impl fmt::Display) -> Self {
+        Self {
+            status: StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST),
+            error: OAuthError::new(code, description.to_string()),
+            retry_after: None,
+            cause: None,
+            names_basic: false,
+        }
+    }
+
+    /// A request that breaks the rules of its endpoint.
+    pub(crate) fn invalid_request(description: impl fmt::Display) -> Self {
+        Self::new(OAuthErrorCode::InvalidRequest, description)
+    }
+
+    /// A body above the bound.
+    pub(crate) fn too_large() -> Self {
+        let description = format_args!(
+            "the request body is larger than {} bytes",
+            super::MAX_BODY_BYTES
+        );
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            ..Self::invalid_request(description)
+        }
+    }
+
+    /// Names HTTP Basic as a way to prove oneself.
+    #[must_use]
+    pub(crate) fn naming_basic(self, names_basic: bool) -> Self {
+        Self {
+            names_basic,
+            ..self
+        }
+    }
+
+    fn is_fault_of_asker(&self) -> bool {
+        self.status.is_client_error() && self.status != StatusCode::TOO_MANY_REQUESTS
+    }
+}
+
+impl From<StoreUnavailable> for Refusal {
+    fn from(fault: StoreUnavailable) -> Self {
+        const DESCRIPTION: &str =
+            "the server cannot reach its store right now; nothing is lost, try again shortly";
+        Self {
+            retry_after: Some(Grants::RETRY_AFTER),
+            cause: Some(fault.to_string()),
+            ..Self::new(OAuthErrorCode::TemporarilyUnavailable, DESCRIPTION)
+        }
+    }
+}
+
+/// A 429 carries the code on which clients keep their tokens.
+impl From<TooMany> for Refusal {
+    fn from(too_many: TooMany) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(too_many.retry_after),
+            ..Self::new(OAuthErrorCode::TemporarilyUnavailable, too_many)
+        }
+    }
+}
+
+impl From<InvalidParameters> for Refusal {
+    fn from(invalid: InvalidParameters) -> Self {
+        Self::invalid_request(invalid)
+    }
+}
+
+impl From<DuplicateParameter> for Refusal {
+    fn from(duplicate: DuplicateParameter) -> Self {
+        Self::invalid_request(duplicate)
+    }
+}
+
+impl From<BytesRejection> for Refusal {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::too_large()
+        } else {
+            Self::invalid_request("the request body could not be read to its end")
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(&self.error)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        if let Some(wait) = self.retry_after {
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
+        }
+        if self.names_basic && self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\""),
+            );
+        }
+        response
+    }
+}
+
+// === impl AuthServer ===
+
+impl AuthServer {
+    /// Answers a refused request: logs it, and counts it against the asker where the fault is
+    /// theirs. Who has used up their budget gets 429 in place of the reason.
+    pub(crate) fn refuse(
+        &self,
+        endpoint: &'static str,
+        context: &RequestContext,
+        refusal: Refusal,
+    ) -> Response {
+        let refusal = if refusal.is_fault_of_asker() {
+            match self.limits.charge(context.network()) {
+                Ok(()) => refusal,
+                Err(too_many) => Refusal {
+                    cause: Some(refusal.error.to_string()),
+                    ..Refusal::from(too_many)
+                },
+            }
+        } else {
+            refusal
+        };
+        log(endpoint, context, &refusal);
+        refusal.into_response()
+    }
+}
+
+fn log(endpoint: &'static str, context: &RequestContext, refusal: &Refusal) {
+    let cause = refusal.cause.as_deref().unwrap_or_default();
+    let status = refusal.status.as_u16();
+    let (code, reason) = (refusal.error.error, &refusal.error.error_description);
+    if refusal.status.is_server_error() {
+        tracing::error!(
+            request.id = %context.id, client.network = %context.network(), endpoint, status,
+            error = %code, reason = %reason, cause, "request could not be answered",
+        );
+    } else {
+        tracing::info!(
+            request.id = %context.id, client.network = %context.network(), endpoint, status,
+            error = %code, reason = %reason, cause, "request refused",
+        );
+    }
+}
+
+/// What is served nowhere. JSON, since clients probe paths and parse what they get.
+pub(crate) async fn not_found() -> Response {
+    let refusal = Refusal::invalid_request("nothing is served at this path");
+    Refusal {
+        status: StatusCode::NOT_FOUND,
+        ..refusal
+    }
+    .into_response()
+}
+
+/// A path that is served, asked with another method. The router adds `Allow`.
+pub(crate) async fn method_not_allowed() -> Response {
+    let refusal = Refusal::invalid_request("this path is not served for that method; see Allow");
+    Refusal {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        ..refusal
+    }
+    .into_response()
+}

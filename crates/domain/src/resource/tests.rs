@@ -1,0 +1,54 @@
+use super::*;
+
+fn resource(base: &str, path: &str) -> Resource {
+    Resource::at(&BaseUrl::parse(base).unwrap(), path)
+}
+
+#[test]
+fn the_forms_that_clients_send_name_it() {
+    let mcp = resource("https://proxy.example/team", "/mcp");
+    for form in [
+        "https://proxy.example/team/mcp",
+        "https://proxy.example/team/mcp/",
+        "https://PROXY.example:443/team/mcp?session=1",
+        "https://proxy.example/team/mcp/sse",
+    ] {
+        assert!(mcp.is_named_by(form), "{form}");
+    }
+}
+
+#[test]
+fn nothing_else_names_it() {
+    let mcp = resource("https://proxy.example/team", "/mcp");
+    for form in [
+        "https://proxy.example/team",
+        "https://proxy.example/mcp",
+        "https://proxy.example/team/mcp2",
+        "https://proxy.example/team/MCP",
+        "https://proxy.example/team/mcp/../admin",
+        "https://proxy.example/team/mcp/%2e%2e/admin",
+        "https://proxy.example/team/mcp#x",
+        "https://user@proxy.example/team/mcp",
+        "http://proxy.example/team/mcp",
+        "https://proxy.example.evil.example/team/mcp",
+        "https://proxy.example:8443/team/mcp",
+        "/team/mcp",
+        "",
+    ] {
+        assert!(!mcp.is_named_by(form), "{form}");
+    }
+}
+
+#[test]
+fn at_the_root_the_origin_names_it() {
+    let root = resource("https://proxy.example", "/");
+    assert_eq!(root.as_str(), "https://proxy.example");
+    for form in [
+        "https://proxy.example",
+        "https://proxy.example/",
+        "https://proxy.example/a",
+    ] {
+        assert!(root.is_named_by(form), "{form}");
+    }
+    assert!(!root.is_named_by("https://proxy.example.evil.example/"));
+}
