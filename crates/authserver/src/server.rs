@@ -101,9 +101,10 @@ impl AuthServer {
 
 /// All routes, below the base URL's prefix and (well-known documents) at the origin's root. The
 /// edge has put its [`domain::request::RequestContext`] into each request's extensions.
-pub fn router(server: &Arc<AuthServer>) -> Router {
+#[expect(clippy::needless_pass_by_value, reason = "the routes come to own it")]
+pub fn router(server: Arc<AuthServer>) -> Router {
     let prefix = server.settings.base_url.prefix();
-    let own = endpoint::browser_routes(Arc::clone(server));
+    let own = endpoint::browser_routes(Arc::clone(&server));
     let router = Router::new().without_v07_checks();
     let router = if prefix.is_empty() {
         router.merge(own)

@@ -67,22 +67,3 @@ impl fmt::Debug for Resource {
         write!(formatter, "Resource({})", self.0)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_well_known_path_is_inserted_before_the_resources_own() {
-        let base = BaseUrl::parse("https://proxy.example:8443/prefix").expect("a base URL");
-        assert_eq!(
-            Resource::at(&base, "/mcp").metadata_url(),
-            "https://proxy.example:8443/.well-known/oauth-protected-resource/prefix/mcp"
-        );
-        let base = BaseUrl::parse("https://proxy.example").expect("a base URL");
-        assert_eq!(
-            Resource::at(&base, "/").metadata_url(),
-            "https://proxy.example/.well-known/oauth-protected-resource"
-        );
-    }
-}

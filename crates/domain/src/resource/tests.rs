@@ -52,3 +52,15 @@ fn at_the_root_the_origin_names_it() {
     }
     assert!(!root.is_named_by("https://proxy.example.evil.example/"));
 }
+
+#[test]
+fn the_well_known_path_is_inserted_before_the_resources_own() {
+    assert_eq!(
+        resource("https://proxy.example:8443/prefix", "/mcp").metadata_url(),
+        "https://proxy.example:8443/.well-known/oauth-protected-resource/prefix/mcp"
+    );
+    assert_eq!(
+        resource("https://proxy.example", "/").metadata_url(),
+        "https://proxy.example/.well-known/oauth-protected-resource"
+    );
+}
