@@ -1,1 +1,18 @@
-//! testkit
+//! The counterparts of the end-to-end tests: things that others wrote (an OpenID provider, MCP
+//! servers, MCP clients, a browser), started as processes, and a few of our own that record what
+//! reaches them. Nothing here knows the product.
+
+pub mod browser;
+pub mod chromium;
+pub mod client;
+pub mod html;
+pub mod http;
+pub mod plain_oauth;
+pub mod port;
+pub mod process;
+pub mod provider;
+pub mod recorder;
+pub mod sdk_client;
+pub mod tools;
+pub mod wait;
+pub mod witness;
