@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 use anyhow::{Context as _, Result};
 use authserver::{
     AuthServer, Limits, ProtectedResource, Settings,
-    pages::{Branding, Pages},
+    pages::{Branding, Pages, Theme},
 };
 use domain::{random::Random, resource::Resource, time::Clock};
 use gateway::{Gateway, GatewaySettings, McpServer};
@@ -128,6 +128,9 @@ pub(crate) fn assemble(
     let branding = Branding {
         title: config.branding_title.clone(),
         favicon: config.branding_favicon.as_ref().map(ToString::to_string),
+        theme: providers.first().map_or(Theme::Plain, |provider| {
+            Theme::for_issuer(provider.issuer())
+        }),
     };
     let pages = Pages::load(branding, config.views.as_deref())?;
     let gateway = Gateway::new(
