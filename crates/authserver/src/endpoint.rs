@@ -5,8 +5,61 @@ pub(crate) mod error;
 pub(crate) mod parameters;
 
 mod browser;
+mod client_credentials;
+mod discovery;
+mod jwks;
+mod registration;
+mod revocation;
+mod token;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use domain::metadata::path;
 
 pub(crate) use browser::browser_routes;
 
+use crate::AuthServer;
+
 /// Bound of every request body in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// Where clients of the 2025-03-26 specification register that skip discovery.
+const REGISTRATION_ALIAS: &str = "/register";
+
+/// What MCP clients ask: discovery, registration, tokens, keys; open to scripts of any origin.
+pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
+    let prefix = server.settings.base_url.prefix();
+    let below = |path: &str| format!("{prefix}{path}");
+    let mut router = Router::new()
+        .without_v07_checks()
+        .route(&below(path::TOKEN), post(token::token))
+        .route(&below(path::REVOCATION), post(revocation::revoke))
+        .route(&below(path::REGISTRATION), post(registration::register))
+        .route(&below(REGISTRATION_ALIAS), post(registration::register))
+        .route(&below(path::JWKS), get(jwks::jwks(&server.keys)));
+    if !prefix.is_empty() {
+        router = router
+            .route(path::TOKEN, post(token::token))
+            .route(REGISTRATION_ALIAS, post(registration::register));
+    }
+    router
+        .merge(discovery::routes(&server))
+        .with_state(server)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(cross_origin::open_to_all))
+}
+
+/// What answers where nothing is served: readable for scripts too, since browser clients probe
+/// for documents and would see a CORS error in place of the 404.
+pub(crate) fn fallback() -> Router {
+    Router::new()
+        .fallback(error::not_found)
+        .layer(middleware::from_fn(cross_origin::open_to_all))
+}

@@ -1,3 +1,11 @@
 //! The decisions, without a word of HTTP.
 
+pub(crate) mod client_authentication;
+pub(crate) mod patience;
+pub(crate) mod registration;
 pub(crate) mod resource;
+pub(crate) mod revocation;
+pub(crate) mod token;
+
+mod digest;
+mod id_token;

@@ -58,6 +58,9 @@ pub struct Limits {
     pub window: Duration,
 }
 
+/// How the endpoints hold the server.
+pub(crate) type Shared = Arc<AuthServer>;
+
 /// The authorization server of this process.
 #[derive(Debug)]
 pub struct AuthServer {
@@ -101,18 +104,19 @@ impl AuthServer {
 
 /// All routes, below the base URL's prefix and (well-known documents) at the origin's root. The
 /// edge has put its [`domain::request::RequestContext`] into each request's extensions.
-#[expect(clippy::needless_pass_by_value, reason = "the routes come to own it")]
 pub fn router(server: Arc<AuthServer>) -> Router {
-    let prefix = server.settings.base_url.prefix();
-    let own = endpoint::browser_routes(Arc::clone(&server));
-    let router = Router::new().without_v07_checks();
+    let prefix = server.settings.base_url.prefix().to_owned();
+    let browsers = endpoint::browser_routes(Arc::clone(&server))
+        .method_not_allowed_fallback(error::method_not_allowed);
+    let machines = endpoint::machine_routes(server);
+    let router = Router::new().without_v07_checks().merge(machines);
     let router = if prefix.is_empty() {
-        router.merge(own)
+        router.merge(browsers)
     } else {
         // Clients of the 2025-03-26 specification ask at the root of the origin.
         router
-            .route_service("/authorize", own.clone())
-            .nest(prefix, own)
+            .route_service("/authorize", browsers.clone())
+            .nest(&prefix, browsers)
     };
-    router.fallback(error::not_found)
+    router.fallback_service(endpoint::fallback())
 }

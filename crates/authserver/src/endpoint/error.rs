@@ -170,6 +170,15 @@ impl AuthServer {
         } else {
             refusal
         };
+        Self::refuse_uncounted(endpoint, context, refusal)
+    }
+
+    /// Answers a refused request that was counted already, or is not to be.
+    pub(crate) fn refuse_uncounted(
+        endpoint: &'static str,
+        context: &RequestContext,
+        refusal: Refusal,
+    ) -> Response {
         log(endpoint, context, &refusal);
         refusal.into_response()
     }
@@ -192,9 +201,14 @@ fn log(endpoint: &'static str, context: &RequestContext, refusal: &Refusal) {
     }
 }
 
-/// What is served nowhere. JSON, since clients probe paths and parse what they get.
+/// What is served nowhere.
 pub(crate) async fn not_found() -> Response {
-    let refusal = Refusal::invalid_request("nothing is served at this path");
+    not_served("nothing is served at this path")
+}
+
+/// A 404 in JSON, since clients probe paths and parse what they get.
+pub(crate) fn not_served(description: &'static str) -> Response {
+    let refusal = Refusal::invalid_request(description);
     Refusal {
         status: StatusCode::NOT_FOUND,
         ..refusal

@@ -1,0 +1,82 @@
+//! How a client names and proves itself in a request (RFC 6749 §2.3.1): the header, the form.
+
+#[cfg(test)]
+mod tests;
+
+use axum::http::{HeaderMap, header};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use domain::secret::SecretString;
+use percent_encoding::percent_decode_str;
+
+use super::parameters::Parameters;
+use crate::flow::client_authentication::{BasicCredentials, ShownCredentials};
+
+/// Some clients leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// An `Authorization` header that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidAuthorization {
+    /// Two programs could read two of them differently.
+    #[error("there is more than one Authorization header")]
+    Several,
+    /// Not base64 of `id:secret`, each form-encoded.
+    #[error("the Authorization header is not Basic with base64 of client_id:client_secret")]
+    Malformed,
+}
+
+/// What a request shows of its client. A scheme other than Basic is no way to prove oneself here
+/// and is passed over: some clients put a header of their own on every request.
+pub(super) fn shown<'a>(
+    headers: &HeaderMap,
+    form: &'a Parameters,
+) -> Result<ShownCredentials<'a>, InvalidAuthorization> {
+    Ok(ShownCredentials {
+        basic: basic(headers)?,
+        client_id: form.get("client_id"),
+        client_secret: form.get("client_secret"),
+        has_assertion: form.contains("client_assertion"),
+    })
+}
+
+fn basic(headers: &HeaderMap) -> Result<Option<BasicCredentials>, InvalidAuthorization> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(InvalidAuthorization::Several);
+    }
+    let Some((scheme, credentials)) = value.to_str().ok().and_then(|text| text.split_once(' '))
+    else {
+        return Ok(None);
+    };
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Ok(None);
+    }
+    decode(credentials.trim())
+        .map(Some)
+        .ok_or(InvalidAuthorization::Malformed)
+}
+
+fn decode(credentials: &str) -> Option<BasicCredentials> {
+    let joined = String::from_utf8(BASE64.decode(credentials).ok()?).ok()?;
+    let joined = SecretString::new(joined);
+    let (id, secret) = joined.expose().split_once(':')?;
+    Some(BasicCredentials {
+        id: form_decode(id)?,
+        secret: SecretString::new(form_decode(secret)?),
+    })
+}
+
+/// Undoes `application/x-www-form-urlencoded` of one value.
+fn form_decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
+}

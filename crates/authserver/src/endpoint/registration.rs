@@ -1,0 +1,107 @@
+//! `/reg`: clients register themselves (RFC 7591).
+
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    client::{ClientMetadata, InvalidClientMetadata},
+    oauth_error::OAuthErrorCode,
+    request::RequestContext,
+    secret::SecretString,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::Refusal;
+use crate::{
+    AuthServer,
+    flow::registration::{self, Registered, RegistrationError},
+    server::Shared,
+};
+
+/// The client information response (RFC 7591 §3.2.1): all that was registered.
+#[derive(Serialize)]
+struct ClientInformation<'a> {
+    client_id: &'a str,
+    client_id_issued_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+    /// Needed where there is a secret; 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret_expires_at: Option<u64>,
+    #[serde(flatten)]
+    metadata: &'a ClientMetadata,
+    grant_types: [&'static str; 2],
+    response_types: [&'static str; 1],
+}
+
+/// The content type is not looked at: some clients send none, and the body speaks for itself.
+pub(super) async fn register(
+    State(server): State<Shared>,
+    Extension(context): Extension<RequestContext>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let answer = match server.limits.charge(context.network()) {
+        Ok(()) => answer(&server, body).await,
+        Err(too_many) => Err(too_many.into()),
+    };
+    match answer {
+        Ok(registered) => render(&registered),
+        Err(refusal) => AuthServer::refuse_uncounted("registration", &context, refusal),
+    }
+}
+
+async fn answer(
+    server: &AuthServer,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Registered, Refusal> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(&body?) else {
+        return Err(Refusal::new(
+            OAuthErrorCode::InvalidClientMetadata,
+            "the request body must be one JSON object",
+        ));
+    };
+    Ok(registration::register(server, &members).await?)
+}
+
+fn render(registered: &Registered) -> Response {
+    let client = &registered.client;
+    let secret = registered.secret.as_ref();
+    let body = ClientInformation {
+        client_id: client.id.as_str(),
+        client_id_issued_at: client.issued_at.as_unix(),
+        client_secret: secret.map(SecretString::expose),
+        client_secret_expires_at: secret.map(|_| 0),
+        metadata: &client.metadata,
+        grant_types: ClientMetadata::GRANT_TYPES,
+        response_types: ["code"],
+    };
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::PRAGMA, HeaderValue::from_static("no-cache")),
+    ];
+    (StatusCode::CREATED, headers, Json(body)).into_response()
+}
+
+impl From<RegistrationError> for Refusal {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Metadata(invalid) => Self::new(metadata_code(&invalid), invalid),
+            RegistrationError::TooLarge => Self::new(OAuthErrorCode::InvalidClientMetadata, error),
+            RegistrationError::Unavailable(fault) => fault.into(),
+        }
+    }
+}
+
+fn metadata_code(invalid: &InvalidClientMetadata) -> OAuthErrorCode {
+    match invalid {
+        InvalidClientMetadata::RedirectUri { .. }
+        | InvalidClientMetadata::RedirectHost { .. }
+        | InvalidClientMetadata::NoRedirectUri => OAuthErrorCode::InvalidRedirectUri,
+        InvalidClientMetadata::Member { .. } => OAuthErrorCode::InvalidClientMetadata,
+    }
+}

@@ -1,0 +1,59 @@
+//! `/token/revocation`: a client throws a token away (RFC 7009).
+
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::request::RequestContext;
+
+use super::{client_credentials, error::Refusal, token};
+use crate::{
+    AuthServer,
+    flow::revocation::{self, RevocationError},
+    server::Shared,
+};
+
+/// Answers 200 whatever the token is: the client can do nothing about it (RFC 7009 §2.2).
+pub(super) async fn revoke(
+    State(server): State<Shared>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match answer(&server, &headers, body).await {
+        Ok(()) => {
+            let headers = [
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+                (header::PRAGMA, HeaderValue::from_static("no-cache")),
+            ];
+            (StatusCode::OK, headers).into_response()
+        }
+        Err(refusal) => server.refuse("revocation", &context, refusal),
+    }
+}
+
+async fn answer(
+    server: &AuthServer,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(), Refusal> {
+    let form = token::form(headers, body)?;
+    let shown = client_credentials::shown(headers, &form)?;
+    let names_basic = shown.basic.is_some();
+    revocation::revoke(server, shown, form.get("token"))
+        .await
+        .map_err(|error| Refusal::from(error).naming_basic(names_basic))
+}
+
+impl From<RevocationError> for Refusal {
+    fn from(error: RevocationError) -> Self {
+        match error {
+            RevocationError::MissingToken => Self::invalid_request(error),
+            RevocationError::Client(error) => error.into(),
+            RevocationError::Unavailable(fault) => fault.into(),
+        }
+    }
+}

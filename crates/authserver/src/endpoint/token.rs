@@ -1,0 +1,170 @@
+//! `/token`: codes and refresh tokens become access tokens (RFC 6749 §3.2).
+
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use domain::{oauth_error::OAuthErrorCode, request::RequestContext, secret::SecretString};
+use grants::TokenError;
+use serde::Serialize;
+
+use super::{
+    client_credentials::{self, InvalidAuthorization},
+    error::Refusal,
+    parameters::Parameters,
+};
+use crate::{
+    AuthServer,
+    flow::{
+        client_authentication::ClientAuthenticationError,
+        token::{self, TokenAnswer, TokenForm, TokenRequestError},
+    },
+    server::Shared,
+};
+
+/// The successful answer (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
+#[derive(Serialize)]
+struct Tokens<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<&'a str>,
+}
+
+pub(super) async fn token(
+    State(server): State<Shared>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match answer(&server, &context, &headers, body).await {
+        Ok(answer) => render(&answer),
+        Err(refusal) => server.refuse("token", &context, refusal),
+    }
+}
+
+async fn answer(
+    server: &AuthServer,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<TokenAnswer, Refusal> {
+    let form = form(headers, body)?;
+    let shown = client_credentials::shown(headers, &form)?;
+    let names_basic = shown.basic.is_some();
+    let token_form = TokenForm {
+        grant_type: form.get("grant_type"),
+        code: form.get("code"),
+        redirect_uri: form.get("redirect_uri"),
+        code_verifier: form.get("code_verifier"),
+        refresh_token: form.get("refresh_token"),
+        scope: form.get("scope"),
+        resources: form.resources().collect(),
+    };
+    token::answer(server, shown, token_form, context.network())
+        .await
+        .map_err(|error| Refusal::from(error).naming_basic(names_basic))
+}
+
+/// Reads the form of a request that clients must prove themselves in.
+pub(super) fn form(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Parameters, Refusal> {
+    let is_form = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| {
+            kind.trim()
+                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        });
+    if !is_form {
+        let description = "the Content-Type must be application/x-www-form-urlencoded";
+        return Err(Refusal::invalid_request(description));
+    }
+    let form = Parameters::parse(&body?)?;
+    match form.duplicate() {
+        Some(duplicate) => Err(duplicate.into()),
+        None => Ok(form),
+    }
+}
+
+fn render(answer: &TokenAnswer) -> Response {
+    let tokens = &answer.tokens;
+    let body = Tokens {
+        access_token: tokens.access_token.expose(),
+        token_type: "Bearer",
+        expires_in: tokens.expires_in.as_secs(),
+        refresh_token: tokens.refresh_token.as_ref().map(SecretString::expose),
+        scope: tokens.scopes.to_string(),
+        id_token: answer.id_token.as_ref().map(SecretString::expose),
+    };
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::PRAGMA, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, Json(body)).into_response()
+}
+
+// === impl Refusal ===
+
+impl From<InvalidAuthorization> for Refusal {
+    fn from(invalid: InvalidAuthorization) -> Self {
+        Self::invalid_request(invalid)
+    }
+}
+
+impl From<ClientAuthenticationError> for Refusal {
+    fn from(error: ClientAuthenticationError) -> Self {
+        use ClientAuthenticationError as Error;
+        match error {
+            Error::Missing | Error::SeveralMethods | Error::TwoIds => Self::invalid_request(error),
+            Error::UnsupportedMethod
+            | Error::Unknown
+            | Error::SecretMissing
+            | Error::SecretUnexpected
+            | Error::SecretWrong => Self::new(OAuthErrorCode::InvalidClient, error),
+            Error::Unavailable(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<TokenRequestError> for Refusal {
+    fn from(error: TokenRequestError) -> Self {
+        use TokenRequestError as Error;
+        match error {
+            Error::MissingParameter(_) | Error::MalformedVerifier => Self::invalid_request(error),
+            Error::UnsupportedGrantType => Self::new(OAuthErrorCode::UnsupportedGrantType, error),
+            Error::InvalidScope => Self::new(OAuthErrorCode::InvalidScope, error),
+            Error::Resource(error) => Self::new(OAuthErrorCode::InvalidTarget, error),
+            Error::Client(error) => error.into(),
+            Error::Grant(error) => error.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Unknown
+            | TokenError::Ended
+            | TokenError::WrongClient
+            | TokenError::WrongRedirectUri
+            | TokenError::WrongVerifier
+            | TokenError::CodeReplayed
+            | TokenError::RefreshReplayed => Self::new(OAuthErrorCode::InvalidGrant, error),
+            TokenError::WrongResource => Self::new(OAuthErrorCode::InvalidTarget, error),
+            TokenError::ScopeNotGranted => Self::new(OAuthErrorCode::InvalidScope, error),
+            TokenError::Unavailable(fault) => fault.into(),
+        }
+    }
+}

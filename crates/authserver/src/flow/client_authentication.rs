@@ -1,0 +1,140 @@
+//! Who asks at the token and revocation endpoints, and whether they can prove it (RFC 6749 §2.3).
+
+use domain::{
+    client::Client,
+    id::ClientId,
+    secret::{SecretBytes, SecretString},
+};
+use store::StoreUnavailable;
+
+use super::{digest, patience::Patience};
+use crate::clients::Clients;
+
+/// What a request shows of its client.
+#[derive(Debug)]
+pub(crate) struct ShownCredentials<'a> {
+    /// Id and secret by HTTP Basic.
+    pub(crate) basic: Option<BasicCredentials>,
+    /// `client_id` of the form.
+    pub(crate) client_id: Option<&'a str>,
+    /// `client_secret` of the form.
+    pub(crate) client_secret: Option<&'a str>,
+    /// Whether there is a `client_assertion` (RFC 7523).
+    pub(crate) has_assertion: bool,
+}
+
+/// Id and secret by HTTP Basic, decoded.
+#[derive(Debug)]
+pub(crate) struct BasicCredentials {
+    pub(crate) id: String,
+    /// Empty for a client that names itself so, but has no secret.
+    pub(crate) secret: SecretString,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientAuthenticationError {
+    /// The request does not say who asks.
+    #[error("client_id is absent")]
+    Missing,
+    /// RFC 6749 §2.3: one method a request.
+    #[error("the client proves itself in more than one way; use one")]
+    SeveralMethods,
+    /// The header and the form name different clients.
+    #[error("the Authorization header and client_id name different clients")]
+    TwoIds,
+    /// An assertion, which no client can have registered.
+    #[error(
+        "client assertions are not supported; register with none, client_secret_basic or client_secret_post"
+    )]
+    UnsupportedMethod,
+    /// Never registered, or forgotten.
+    #[error("this client is not registered here, or no longer; register it anew")]
+    Unknown,
+    /// A confidential client without its secret.
+    #[error("this client was registered with a secret, which is absent")]
+    SecretMissing,
+    /// A public client with a secret: one that is accepted but not compared would be worse.
+    #[error("this client was registered without a secret, but shows one")]
+    SecretUnexpected,
+    /// Another secret than the registered one.
+    #[error("client_secret is wrong")]
+    SecretWrong,
+    /// A passing fault.
+    #[error(transparent)]
+    Unavailable(#[from] StoreUnavailable),
+}
+
+/// Finds the client and compares its secret. A client registered for one of the two ways to show
+/// a secret may use the other: the secret is the same, and clients mix them up.
+///
+/// # Errors
+/// See [`ClientAuthenticationError`].
+pub(crate) async fn authenticate(
+    clients: &Clients,
+    shown: ShownCredentials<'_>,
+    patience: Patience,
+) -> Result<Client, ClientAuthenticationError> {
+    let (id, secret) = one_method(shown)?;
+    let client = patience
+        .insist(|_: &StoreUnavailable| true, || clients.find(&id))
+        .await?
+        .ok_or(ClientAuthenticationError::Unknown)?;
+    check_secret(&client, secret.as_ref())?;
+    Ok(client)
+}
+
+fn one_method(
+    shown: ShownCredentials<'_>,
+) -> Result<(ClientId, Option<SecretString>), ClientAuthenticationError> {
+    use ClientAuthenticationError as Error;
+    let methods = [
+        shown.basic.is_some(),
+        shown.client_secret.is_some(),
+        shown.has_assertion,
+    ];
+    if methods.into_iter().filter(|used| *used).count() > 1 {
+        return Err(Error::SeveralMethods);
+    }
+    if shown.has_assertion {
+        return Err(Error::UnsupportedMethod);
+    }
+    let (id, secret) = match shown.basic {
+        Some(basic) => {
+            if shown.client_id.is_some_and(|id| id != basic.id) {
+                return Err(Error::TwoIds);
+            }
+            let secret = (!basic.secret.expose().is_empty()).then_some(basic.secret);
+            (basic.id, secret)
+        }
+        None => (
+            shown.client_id.ok_or(Error::Missing)?.to_owned(),
+            shown.client_secret.map(SecretString::new),
+        ),
+    };
+    // What cannot be an identifier was never given out.
+    let id = ClientId::parse(id).map_err(|_| Error::Unknown)?;
+    Ok((id, secret))
+}
+
+fn check_secret(
+    client: &Client,
+    shown: Option<&SecretString>,
+) -> Result<(), ClientAuthenticationError> {
+    use ClientAuthenticationError as Error;
+    match (client.is_confidential(), client.secret_hash, shown) {
+        (false, _, None) => Ok(()),
+        (false, _, Some(_)) => Err(Error::SecretUnexpected),
+        (true, _, None) => Err(Error::SecretMissing),
+        (true, Some(registered), Some(shown)) => {
+            let shown = SecretBytes::new(digest::sha256(shown.expose()));
+            if shown == SecretBytes::new(registered) {
+                Ok(())
+            } else {
+                Err(Error::SecretWrong)
+            }
+        }
+        // A confidential client has a secret; a record without one opens nothing.
+        (true, None, Some(_)) => Err(Error::SecretWrong),
+    }
+}

@@ -1,0 +1,100 @@
+//! A client registers itself (RFC 7591 §3).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    client::{Client, ClientMetadata, InvalidClientMetadata},
+    id::{ClientId, InvalidId},
+    random::Random,
+    secret::SecretString,
+};
+use serde_json::{Map, Value};
+use store::StoreUnavailable;
+
+use super::{digest, id_token, patience::Patience};
+use crate::AuthServer;
+
+/// Bound of what is kept of one registration, in bytes of JSON: real ones have a few hundred, and
+/// whoever floods us multiplies it by the number of unused ones kept.
+const MAX_METADATA_BYTES: usize = 8 << 10;
+
+/// Marks our client secrets, so that scanners of leaked secrets find them.
+const SECRET_PREFIX: &str = "mpcs1_";
+
+/// A new client, and its secret, which is shown this once.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub(crate) client: Client,
+    /// Public clients have none.
+    pub(crate) secret: Option<SecretString>,
+}
+
+/// Why a client is not registered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistrationError {
+    /// A member is absent or wrong.
+    #[error(transparent)]
+    Metadata(#[from] InvalidClientMetadata),
+    /// Each member is fine, but all together are too much.
+    #[error("the metadata is larger than {MAX_METADATA_BYTES} bytes")]
+    TooLarge,
+    /// A passing fault.
+    #[error(transparent)]
+    Unavailable(#[from] StoreUnavailable),
+}
+
+/// Checks what the client says of itself, gives it an id (and a secret, unless it is public) and
+/// remembers it. Members that are not known are ignored.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn register(
+    server: &AuthServer,
+    members: &Map<String, Value>,
+) -> Result<Registered, RegistrationError> {
+    let registered = accept(server, members)?;
+    Patience::begin()
+        .insist(
+            |_: &StoreUnavailable| true,
+            || server.clients.register(&registered.client),
+        )
+        .await?;
+    Ok(registered)
+}
+
+fn accept(
+    server: &AuthServer,
+    members: &Map<String, Value>,
+) -> Result<Registered, RegistrationError> {
+    let mut metadata = ClientMetadata::parse(members, &server.settings.allowed_redirect_hosts)?;
+    // The answer says what will be done, which may differ from what was asked (RFC 7591 §3.2.1).
+    if let Some(asked) = metadata.id_token_signed_response_alg.take() {
+        metadata.id_token_signed_response_alg =
+            id_token::algorithm_for(&server.keys.algorithms(), Some(&asked));
+    }
+    let size = serde_json::to_vec(&metadata).map_or(usize::MAX, |json| json.len());
+    if size > MAX_METADATA_BYTES {
+        return Err(RegistrationError::TooLarge);
+    }
+    let random = server.random.as_ref();
+    let mut client = Client {
+        id: new_id(random).map_err(|error| StoreUnavailable(error.to_string()))?,
+        issued_at: server.clock.now(),
+        secret_hash: None,
+        metadata,
+    };
+    let secret = client.is_confidential().then(|| new_secret(random));
+    client.secret_hash = secret
+        .as_ref()
+        .map(|secret| digest::sha256(secret.expose()));
+    Ok(Registered { client, secret })
+}
+
+fn new_id(random: &dyn Random) -> Result<ClientId, InvalidId> {
+    ClientId::parse(URL_SAFE_NO_PAD.encode(random.bytes::<16>()))
+}
+
+fn new_secret(random: &dyn Random) -> SecretString {
+    let mut text = SECRET_PREFIX.to_owned();
+    URL_SAFE_NO_PAD.encode_string(random.secret::<32>().expose(), &mut text);
+    SecretString::new(text)
+}
