@@ -2,8 +2,10 @@
 #![expect(dead_code, reason = "the parts are being put together")]
 
 mod config;
+mod control;
 mod edge;
 mod listener;
+mod signing_keys;
 mod system;
 
 fn main() {}

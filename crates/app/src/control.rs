@@ -1,0 +1,319 @@
+//! The control socket in the data directory: how other commands reach the running proxy that
+//! holds the embedded store.
+//!
+//! One JSON object a line, both ways, each with the protocol's version: `{"version":1,
+//! "request":"status"}` is answered by `{"version":1,"answer":{…}}` or `{"version":1,
+//! "error":{"code":"…","message":"…"}}`. Members that a side does not know are ignored.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+mod status;
+
+pub(crate) use status::Status;
+
+/// Version of the protocol.
+const VERSION: u32 = 1;
+
+const SOCKET: &str = "control.sock";
+
+/// Where the socket is made before it takes its name.
+const UNFINISHED: &str = "control.sock.new";
+
+/// Longest request, in bytes.
+const LONGEST_REQUEST: u64 = 4 * 1024;
+
+/// Longest answer that a client reads, in bytes.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+
+/// How long either side waits for the other's line.
+const LINE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Connections served at once; more wait.
+const MAX_CONNECTIONS: usize = 16;
+
+/// Our end of the socket. Removed from the directory when dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    status: Status,
+}
+
+/// Why a running proxy could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// Nobody listens.
+    #[error(
+        "no proxy runs on the data directory {directory}; if it runs with another one, set \
+         MCP_AUTH_PROXY_DATA_DIR to that"
+    )]
+    NotRunning {
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// The socket cannot be used.
+    #[error("the running proxy cannot be asked at {path}: {reason}")]
+    Failed {
+        /// The socket.
+        path: PathBuf,
+        /// What stood against it.
+        reason: String,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    version: u32,
+    request: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Response<A> {
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<A>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Refusal>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+}
+
+/// Asks the proxy that runs on a data directory how it is.
+///
+/// # Errors
+/// If none runs there, or it does not answer.
+pub(crate) async fn ask_status(directory: &Path) -> Result<Status, AskError> {
+    let path = directory.join(SOCKET);
+    let stream = match UnixStream::connect(&path).await {
+        Ok(stream) => stream,
+        Err(error) if is_absence(&error) => {
+            return Err(AskError::NotRunning {
+                directory: directory.to_owned(),
+            });
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            return Err(AskError::Failed { path, reason });
+        }
+    };
+    match timeout(LINE_WITHIN, ask(stream, "status")).await {
+        Ok(Ok(status)) => Ok(status),
+        Ok(Err(reason)) => Err(AskError::Failed { path, reason }),
+        Err(_) => Err(AskError::Failed {
+            path,
+            reason: "it did not answer in time".to_owned(),
+        }),
+    }
+}
+
+async fn ask<A>(mut stream: UnixStream, request: &str) -> Result<A, String>
+where
+    A: for<'text> Deserialize<'text>,
+{
+    let line = json_line(&Request {
+        version: VERSION,
+        request: request.to_owned(),
+    });
+    stream
+        .write_all(&line)
+        .await
+        .map_err(|error| error.to_string())?;
+    let line = read_line(&mut BufReader::new(stream), LONGEST_ANSWER)
+        .await
+        .map_err(|error| error.to_string())?
+        .ok_or("it hung up")?;
+    let response: Response<A> = serde_json::from_slice(&line)
+        .map_err(|error| format!("it answered something else: {error}"))?;
+    match response {
+        Response {
+            answer: Some(answer),
+            ..
+        } => Ok(answer),
+        Response {
+            error: Some(refusal),
+            ..
+        } => Err(refusal.message),
+        _ => Err("it answered nothing".to_owned()),
+    }
+}
+
+// === impl ControlSocket ===
+
+impl ControlSocket {
+    /// Makes the socket in the data directory, in place of one that a killed process left. To be
+    /// called by the process that holds the directory's store.
+    ///
+    /// # Errors
+    /// If another process answers there, or the socket cannot be made.
+    pub(crate) async fn open(directory: &Path, status: Status) -> Result<Self> {
+        let path = directory.join(SOCKET);
+        if let Ok(running) = ask_status(directory).await {
+            anyhow::bail!(
+                "another proxy (process id {}) answers at {}",
+                running.pid,
+                path.display()
+            );
+        }
+        let listener = Self::bind(directory, &path).with_context(|| {
+            format!(
+                "the control socket {} cannot be made (a path may have about 100 bytes)",
+                path.display()
+            )
+        })?;
+        Ok(Self {
+            listener,
+            path,
+            status,
+        })
+    }
+
+    /// Takes its name only once it is closed to others; the name goes over a stale one at once.
+    fn bind(directory: &Path, path: &Path) -> io::Result<UnixListener> {
+        let unfinished = directory.join(UNFINISHED);
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&unfinished)?;
+        fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o600))?;
+        fs::rename(&unfinished, path)?;
+        Ok(listener)
+    }
+
+    /// Answers until `closing`.
+    pub(crate) async fn serve(self, closing: CancellationToken) {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                () = closing.cancelled() => return,
+                Some(_) = connections.join_next() => continue,
+                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => accepted,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Most often no file descriptor is left: a pause, so as not to spin on it.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            connections.spawn(converse(stream, self.status.clone()));
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Answers one connection's requests until it closes, errs or is silent.
+async fn converse(stream: UnixStream, status: Status) {
+    if !is_ours(&stream) {
+        return;
+    }
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    while let Ok(Ok(Some(line))) =
+        timeout(LINE_WITHIN, read_line(&mut reader, LONGEST_REQUEST)).await
+    {
+        let answer = answer(&line, &status);
+        if !matches!(
+            timeout(LINE_WITHIN, writer.write_all(&answer)).await,
+            Ok(Ok(()))
+        ) {
+            return;
+        }
+    }
+}
+
+/// The mode of the socket says the same, but not every system heeds it.
+fn is_ours(stream: &UnixStream) -> bool {
+    let us = geteuid().as_raw();
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == us || peer.uid() == 0)
+}
+
+fn answer(line: &[u8], status: &Status) -> Vec<u8> {
+    let refuse = |code: &str, message: String| {
+        json_line(&Response::<()> {
+            version: VERSION,
+            answer: None,
+            error: Some(Refusal {
+                code: code.to_owned(),
+                message,
+            }),
+        })
+    };
+    match serde_json::from_slice::<Request>(line) {
+        Err(_) => refuse("invalid_request", "this is no request".to_owned()),
+        Ok(request) if request.version != VERSION => refuse(
+            "unsupported_version",
+            format!("the running proxy speaks version {VERSION} of this protocol"),
+        ),
+        Ok(Request { request, .. }) if request == "status" => json_line(&Response {
+            version: VERSION,
+            answer: Some(status),
+            error: None,
+        }),
+        Ok(_) => refuse(
+            "unknown_request",
+            "the running proxy does not know this request; it may be of another release".to_owned(),
+        ),
+    }
+}
+
+/// The next line without its end; `None` when the other side has hung up. A longer one than
+/// `longest` is an error.
+async fn read_line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    longest: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    reader.take(longest).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if line.pop() != Some(b'\n') {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a line was too long, or cut",
+        ));
+    }
+    Ok(Some(line))
+}
+
+fn json_line(value: &impl Serialize) -> Vec<u8> {
+    // These types have string keys only, so they cannot fail; an empty line is refused over there.
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+#[cfg(test)]
+mod tests;
