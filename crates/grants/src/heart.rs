@@ -1,6 +1,6 @@
 //! [`Grants`]: one per process, shared by all endpoints and the gateway.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{
     address::ClientNetwork,
@@ -15,53 +15,109 @@ use store::{Store, StoreUnavailable};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    audit::EndReason,
+    cache::Registry,
+    line::Moment,
     messages::{
         AuthenticateError, CompletedLogin, GrantSettings, IssuedTokens, Redemption, RevokeError,
         Rotation, TokenError,
     },
+    patience::{Pace, Patience},
     session::Session,
 };
 
 /// The grants of this process.
 #[derive(Debug)]
-pub struct Grants {}
+pub struct Grants {
+    pub(crate) heart: Arc<Heart>,
+}
+
+/// What all operations share; a session holds on to it.
+#[derive(Debug)]
+pub(crate) struct Heart {
+    pub(crate) settings: GrantSettings,
+    pub(crate) store: Arc<dyn Store>,
+    /// By issuer.
+    pub(crate) providers: HashMap<String, Arc<dyn IdentityRefresher>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) pace: Pace,
+}
+
+// === impl Grants ===
 
 impl Grants {
+    /// How long a client is asked to wait after a passing fault (`Retry-After`).
+    pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
     /// Grants over a store, with the identity providers that can refresh them (found by issuer).
     /// Refreshes run as tasks of `tasks`, so that neither a hang-up nor a drain cuts one.
     pub fn new(
-        _settings: GrantSettings,
-        _store: Arc<dyn Store>,
-        _providers: Vec<Arc<dyn IdentityRefresher>>,
-        _clock: Arc<dyn Clock>,
-        _random: Arc<dyn Random>,
-        _tasks: TaskTracker,
+        settings: GrantSettings,
+        store: Arc<dyn Store>,
+        providers: Vec<Arc<dyn IdentityRefresher>>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        tasks: TaskTracker,
     ) -> Self {
-        todo!()
+        let pace = Pace::default();
+        Self::with_pace(settings, store, providers, clock, random, tasks, pace)
     }
 
-    /// Opens a grant for a completed login and returns its authorization code.
+    pub(crate) fn with_pace(
+        settings: GrantSettings,
+        store: Arc<dyn Store>,
+        providers: Vec<Arc<dyn IdentityRefresher>>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        tasks: TaskTracker,
+        pace: Pace,
+    ) -> Self {
+        let registry = Arc::new(Registry::new(settings.cache_bytes));
+        let providers = providers
+            .into_iter()
+            .map(|provider| (provider.issuer().to_owned(), provider))
+            .collect();
+        Self {
+            heart: Arc::new(Heart {
+                settings,
+                store,
+                providers,
+                clock,
+                random,
+                tasks,
+                registry,
+                pace,
+            }),
+        }
+    }
+
+    /// Opens a grant for a completed login and returns its authorization code. The client's
+    /// registration is extended first, so that it outlives the grant.
     ///
     /// # Errors
     /// If the store is away.
-    pub async fn open(&self, _login: CompletedLogin) -> Result<SecretString, StoreUnavailable> {
-        todo!()
+    pub async fn open(&self, login: CompletedLogin) -> Result<SecretString, StoreUnavailable> {
+        self.heart.open_login(login).await
     }
 
     /// Redeems an authorization code, once.
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub async fn redeem(&self, _redemption: Redemption<'_>) -> Result<IssuedTokens, TokenError> {
-        todo!()
+    pub async fn redeem(&self, redemption: Redemption<'_>) -> Result<IssuedTokens, TokenError> {
+        self.heart.redeem(redemption).await
     }
 
-    /// Answers a refresh from the store alone.
+    /// Answers a refresh from the store alone. Asking for fewer scopes is allowed and changes
+    /// nothing: the answer names those granted (RFC 6749 §3.3).
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub async fn rotate(&self, _rotation: Rotation<'_>) -> Result<IssuedTokens, TokenError> {
-        todo!()
+    pub async fn rotate(&self, rotation: Rotation<'_>) -> Result<IssuedTokens, TokenError> {
+        self.heart.rotate(rotation).await
     }
 
     /// Ends the grant of a token (of either kind) that opens and is shown by its own client;
@@ -69,16 +125,19 @@ impl Grants {
     ///
     /// # Errors
     /// See [`RevokeError`].
-    pub async fn revoke(&self, _token: &str, _client: &ClientId) -> Result<(), RevokeError> {
-        todo!()
+    pub async fn revoke(&self, token: &str, client: &ClientId) -> Result<(), RevokeError> {
+        self.heart.revoke(token, client).await
     }
 
     /// Ends a grant by its public id, for an operator or a logout.
     ///
     /// # Errors
     /// If the store is away.
-    pub async fn end(&self, _grant: &GrantId) -> Result<(), StoreUnavailable> {
-        todo!()
+    pub async fn end(&self, grant: &GrantId) -> Result<(), StoreUnavailable> {
+        let patience = self.heart.patience();
+        self.heart
+            .end_grant(grant, None, EndReason::Ended, &patience)
+            .await
     }
 
     /// Finds the session of an access token, from memory where it is known.
@@ -87,13 +146,26 @@ impl Grants {
     /// See [`AuthenticateError`].
     pub async fn authenticate(
         &self,
-        _access_token: &str,
-        _resource: &Resource,
-        _network: ClientNetwork,
+        access_token: &str,
+        resource: &Resource,
+        network: ClientNetwork,
     ) -> Result<Session, AuthenticateError> {
-        todo!()
+        Heart::authenticate(&self.heart, access_token, resource, network).await
+    }
+}
+
+// === impl Heart ===
+
+impl Heart {
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::new(&self.pace)
     }
 
-    /// How long a client is asked to wait after a passing fault (`Retry-After`).
-    pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+    pub(crate) fn moment(&self) -> Moment<'_> {
+        Moment {
+            now: self.clock.now(),
+            settings: &self.settings,
+            random: self.random.as_ref(),
+        }
+    }
 }

@@ -1,9 +1,31 @@
 //! The life of a grant: opened by a completed login, its tokens issued, found, rotated and
 //! revoked, its identity token kept fresh, once for all who wait.
+//!
+//! [`Grants`] is the front door; each operation has a file of its own. What a grant remembers is
+//! in `record`, the pure rules over it in `line` and `rules`; `live` is a grant in memory, `cache`
+//! finds it again; `refresh` asks the identity provider.
 
+mod audit;
+mod authenticate;
+mod cache;
 mod heart;
+mod identity;
+mod keys;
+mod line;
+mod live;
+mod lookup;
 mod messages;
+mod open;
+mod patience;
+mod record;
+mod redeem;
+mod refresh;
+mod revoke;
+mod rotate;
+mod rules;
 mod session;
+#[cfg(test)]
+mod testing;
 
 pub use heart::Grants;
 pub use messages::{

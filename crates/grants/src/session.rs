@@ -1,16 +1,22 @@
 //! A session: what an access token opened, for the time of a request or stream.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use domain::{
     id::{ClientId, GrantId, Subject},
     scope::ScopeSet,
     secret::SecretString,
 };
+use tokio::time::sleep;
+
+use crate::{heart::Heart, identity::IdentitySession, live::Live};
 
 /// What an access token opened. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Session {}
+#[derive(Clone)]
+pub struct Session {
+    live: Arc<Live>,
+    heart: Arc<Heart>,
+}
 
 /// An identity access token at some version; versions grow with each refresh.
 #[derive(Clone, Debug)]
@@ -44,25 +50,31 @@ pub enum IdentityError {
     },
 }
 
+// === impl Session ===
+
 impl Session {
+    pub(crate) const fn new(live: Arc<Live>, heart: Arc<Heart>) -> Self {
+        Self { live, heart }
+    }
+
     /// The public id of its grant.
     pub fn grant(&self) -> GrantId {
-        todo!()
+        self.live.id
     }
 
     /// The client that the token was issued to.
     pub fn client(&self) -> &ClientId {
-        todo!()
+        &self.live.facts.client
     }
 
     /// The user.
     pub fn subject(&self) -> &Subject {
-        todo!()
+        &self.live.facts.subject
     }
 
     /// Which of our scopes the token has.
     pub fn scopes(&self) -> &ScopeSet {
-        todo!()
+        &self.live.facts.scopes
     }
 
     /// The identity token, refreshed ahead of its end. At once where it is fresh; where a refresh
@@ -71,7 +83,7 @@ impl Session {
     /// # Errors
     /// See [`IdentityError`].
     pub async fn identity_token(&self) -> Result<IdentityToken, IdentityError> {
-        todo!()
+        self.heart.identity_token(&self.live).await
     }
 
     /// A newer identity token than one the MCP server has answered 401 to: the one at hand if it
@@ -81,19 +93,52 @@ impl Session {
     /// See [`IdentityError`].
     pub async fn identity_token_after_refusal(
         &self,
-        _refused: &IdentityToken,
+        refused: &IdentityToken,
     ) -> Result<IdentityToken, IdentityError> {
-        todo!()
+        self.heart
+            .identity_token_after_refusal(&self.live, refused)
+            .await
     }
 
     /// Notes that the MCP server answered 401 to this token although it had just been renewed:
     /// for 60 s no refusal makes this grant refresh again.
-    pub fn note_fresh_refused(&self, _refused: &IdentityToken) {
-        todo!()
+    pub fn note_fresh_refused(&self, refused: &IdentityToken) {
+        self.heart.note_fresh_refused(&self.live, refused);
     }
 
     /// Waits for the end of the grant (revoked, refused, expired), to cut open streams.
     pub async fn ended(&self) {
-        todo!()
+        loop {
+            let left = self.live.ends_at().since(self.heart.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            // The end may move while we wait, and a machine may sleep: look again now and then.
+            tokio::select! {
+                () = self.live.ended() => return,
+                () = sleep(left.min(self.heart.pace.look)) => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Session")
+            .field("grant", &self.live.id)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl IdentityToken ===
+
+impl IdentityToken {
+    pub(crate) fn of(identity: &IdentitySession) -> Self {
+        Self {
+            version: identity.version,
+            access_token: identity.tokens.access_token.clone(),
+            scope: Arc::clone(&identity.scope),
+        }
     }
 }
