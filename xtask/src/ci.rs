@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    Places,
+    Places, demo,
     run::{output, run, run_within},
 };
 
@@ -104,15 +104,27 @@ impl Ci<'_> {
             .args(["clone", "--quiet", "--no-hardlinks"])
             .arg(&self.places.workspace)
             .arg(&clone))?;
-        // Compiled dependencies and tools are shared with this checkout, or all is built twice.
-        let cargo = || {
+        let readme = fs::read_to_string(clone.join("README.md"))?;
+        let as_written = |command: &str| {
+            if !readme.lines().any(|line| line == command) {
+                bail!("the README does not have the line `{command}` any more");
+            }
+            let mut words = command.split(' ');
+            words.next();
             let mut cargo = Command::new(Places::cargo());
             cargo
+                .args(words)
                 .current_dir(&clone)
+                // Compiled dependencies and tools are shared with this checkout, or all is built
+                // twice.
                 .env("CARGO_TARGET_DIR", &self.places.target);
-            cargo
+            Ok(cargo)
         };
-        run(cargo().args(["xtask", "test"]))
+        demo::try_out(
+            as_written("cargo run --release -- demo")?,
+            &self.places.target.join("demo"),
+        )?;
+        run(&mut as_written("cargo xtask test")?)
     }
 
     fn cargo(&self) -> Command {

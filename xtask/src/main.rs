@@ -5,6 +5,7 @@
 )]
 
 mod ci;
+mod demo;
 mod run;
 mod suite;
 mod tools;
