@@ -3,6 +3,7 @@
 
 mod config;
 mod control;
+mod demo;
 mod edge;
 mod listener;
 mod signing_keys;

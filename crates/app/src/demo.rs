@@ -1,0 +1,3 @@
+//! `mcp-auth-proxy demo`.
+
+pub(crate) mod server;
