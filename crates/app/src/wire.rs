@@ -208,6 +208,7 @@ fn gateway_settings(config: &Config, pages: &Pages) -> Result<GatewaySettings> {
                 path: format!("{}{}", config.base_url.prefix(), server.path()),
                 resource_metadata: resource.metadata_url(),
                 connect_page: pages.connect(&resource),
+                connect_page_csp: pages.content_security_policy().to_owned(),
                 public_paths: server.public_paths.clone(),
                 resource,
             }
@@ -216,6 +217,7 @@ fn gateway_settings(config: &Config, pages: &Pages) -> Result<GatewaySettings> {
     Ok(GatewaySettings {
         base_url: config.base_url.clone(),
         servers,
+        callback_path: config.callback_path.clone(),
         challenge_scopes: config.scopes.clone(),
         allowed_origins: config.allowed_origins.clone(),
         max_body: config.max_body,

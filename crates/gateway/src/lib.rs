@@ -3,8 +3,23 @@
 
 pub mod process;
 
+mod answer;
+mod bearer;
 mod body;
+mod call_log;
+mod challenge;
 mod forward;
+mod headers;
+mod keepalive;
+mod origin;
+mod request_body;
+mod routing;
+mod server;
+mod settings;
+mod stream_watch;
+mod upstream;
 
 pub use body::GatewayBody;
-pub use forward::{Gateway, GatewaySettings, McpServer};
+pub use forward::Gateway;
+pub use settings::{GatewaySettings, McpServer};
+pub use upstream::InvalidCertificates;
