@@ -4,10 +4,14 @@ pub(crate) mod cross_origin;
 pub(crate) mod error;
 pub(crate) mod parameters;
 
+mod authorize;
 mod browser;
+mod callback;
 mod client_credentials;
 mod discovery;
+mod interaction;
 mod jwks;
+mod page;
 mod registration;
 mod revocation;
 mod token;

@@ -1,6 +1,11 @@
 //! The decisions, without a word of HTTP.
 
+pub(crate) mod answer;
+pub(crate) mod authorize;
+pub(crate) mod browser;
 pub(crate) mod client_authentication;
+pub(crate) mod interaction;
+pub(crate) mod login;
 pub(crate) mod patience;
 pub(crate) mod registration;
 pub(crate) mod resource;

@@ -5,6 +5,7 @@
 pub mod pages;
 
 mod clients;
+mod cookie;
 mod endpoint;
 mod flow;
 mod limits;

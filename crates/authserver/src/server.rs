@@ -15,6 +15,7 @@ use store::Store;
 use crate::{
     clients::Clients,
     endpoint::{self, error},
+    flow::login::throttle::LoginThrottle,
     limits::RequestLimits,
     pages::Pages,
 };
@@ -73,6 +74,7 @@ pub struct AuthServer {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) clients: Clients,
     pub(crate) limits: RequestLimits,
+    pub(crate) guesses: LoginThrottle,
 }
 
 impl AuthServer {
@@ -98,6 +100,7 @@ impl AuthServer {
             random,
             clients,
             limits,
+            guesses: LoginThrottle::default(),
         }
     }
 }

@@ -85,6 +85,11 @@ impl Parameters {
         self.values(name).next().is_some()
     }
 
+    /// Whether a parameter is given more than once.
+    pub(crate) fn is_repeated(&self, name: &str) -> bool {
+        self.values(name).nth(1).is_some()
+    }
+
     /// The values of `resource`, in order, without empty ones.
     pub(crate) fn resources(&self) -> impl Iterator<Item = &str> {
         self.values(RESOURCE).filter(|value| !value.is_empty())

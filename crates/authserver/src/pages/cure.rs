@@ -59,15 +59,13 @@ impl Program {
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         match (url.scheme(), host, url.port(), url.path()) {
-            ("cursor", ..) => Self::Cursor,
-            ("vscode" | "vscode-insiders", ..) => Self::VsCode,
+            ("cursor", ..) | ("http", "localhost", Some(8787), "/" | "/callback") => Self::Cursor,
+            ("vscode" | "vscode-insiders", ..) | ("http", "127.0.0.1", _, "/") => Self::VsCode,
             ("https", ..) if below("cursor.com") => Self::Cursor,
             ("https", ..) if below("vscode.dev") => Self::VsCode,
             ("https", ..) if below("claude.ai") || below("claude.com") => Self::Claude,
             ("https", ..) if below("chatgpt.com") || below("openai.com") => Self::ChatGpt,
             ("http", _, Some(6274), path) if path.starts_with("/oauth/callback") => Self::Inspector,
-            ("http", "localhost", Some(8787), "/" | "/callback") => Self::Cursor,
-            ("http", "127.0.0.1", _, "/") => Self::VsCode,
             ("http", _, _, "/oauth/callback") => Self::McpRemote,
             ("http", _, _, "/callback") => Self::ClaudeCode,
             _ => Self::Other,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::cure::Cure;
+use crate::flow::interaction::display_name;
 
 /// The content of one page.
 pub(crate) trait View: Serialize {
@@ -210,15 +211,6 @@ impl ClientView {
                 .collect(),
         }
     }
-}
-
-/// What a client is called.
-pub(crate) fn display_name(client: &Client) -> &str {
-    client
-        .metadata
-        .client_name
-        .as_deref()
-        .unwrap_or("A client without a name")
 }
 
 // === impl RedirectView ===

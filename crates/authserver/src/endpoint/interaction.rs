@@ -1,0 +1,328 @@
+//! `/interaction/{uid}`: consent, cancel, and the login page of the local identity.
+
+use axum::{
+    body::Bytes,
+    extract::{Path, State, rejection::BytesRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use domain::{client::Client, secret::SecretString};
+use idp::provider::IdentityProvider;
+
+use super::{
+    authorize::{see_other, too_large, unreadable},
+    browser::{Visit, path},
+    page::{Trouble, in_words},
+    parameters::Parameters,
+};
+use crate::{
+    AuthServer,
+    flow::{
+        interaction::{InteractionError, InteractionId, Stage},
+        login::{
+            FinishError, Onward, Opened,
+            local::{LocalLoginError, Typed},
+        },
+    },
+    pages::view::{
+        ClientView, Consent, Details, Login, Params, ProviderView, RedirectView, ScopeView, Urls,
+        Website,
+    },
+    server::Shared,
+};
+
+const FORGOTTEN_TICK: &str =
+    "Tick the box to say that you trust this client, or choose Cancel. Nothing was allowed yet.";
+const WRONG_PASSWORD: &str = "Name or password is wrong.";
+
+/// What a form says, after the rules that every form must obey.
+struct Sent {
+    id: InteractionId,
+    parameters: Parameters,
+}
+
+pub(super) async fn show(
+    State(server): State<Shared>,
+    mut visit: Visit,
+    Path(uid): Path<String>,
+) -> Response {
+    if let Err(trouble) = server.charge(&mut visit) {
+        return server.tell(&visit, trouble);
+    }
+    render(&server, &visit, &uid)
+        .await
+        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+}
+
+async fn render(server: &AuthServer, visit: &Visit, uid: &str) -> Result<Response, Trouble> {
+    let opened = open(server, visit, read_id(uid)?).await?;
+    let client = find_client(&opened).await?;
+    Ok(match opened.interaction.stage {
+        Stage::AtLogin => server.show(StatusCode::OK, &login(&opened, &client)),
+        // Back from the provider without an answer: consent is asked anew.
+        Stage::Consent | Stage::AtProvider(_) | Stage::Done => {
+            server.show(StatusCode::OK, &consent(&opened, &client)?)
+        }
+    })
+}
+
+pub(super) async fn confirm(
+    State(server): State<Shared>,
+    visit: Visit,
+    Path(uid): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    decide(&server, &visit, &uid, body)
+        .await
+        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+}
+
+async fn decide(
+    server: &AuthServer,
+    visit: &Visit,
+    uid: &str,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Trouble> {
+    let sent = read_form(visit, uid, body)?;
+    let opened = open(server, visit, sent.id).await?;
+    if sent.parameters.get("confirmed") != Some("true") {
+        let client = find_client(&opened).await?;
+        let view = Consent {
+            error: Some(FORGOTTEN_TICK),
+            ..consent(&opened, &client)?
+        };
+        return Ok(server.show(StatusCode::UNPROCESSABLE_ENTITY, &view));
+    }
+    tracing::info!(
+        request.id = %visit.context.id, client.id = %opened.interaction.request.client,
+        resource = %opened.interaction.request.resource, "consent given",
+    );
+    let another_account = sent.parameters.get("account") == Some("another");
+    Ok(match opened.agree(another_account).await? {
+        Onward::Provider { address, name } => server.go_to_provider(address.expose(), &name),
+        Onward::LoginPage => see_other(&path::of(server, path::INTERACTION, sent.id)),
+    })
+}
+
+pub(super) async fn log_in(
+    State(server): State<Shared>,
+    visit: Visit,
+    Path(uid): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    check_password(&server, &visit, &uid, body)
+        .await
+        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+}
+
+async fn check_password(
+    server: &AuthServer,
+    visit: &Visit,
+    uid: &str,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Trouble> {
+    let sent = read_form(visit, uid, body)?;
+    let opened = open(server, visit, sent.id).await?;
+    let client = find_client(&opened).await?;
+    let name = sent.parameters.get("username").unwrap_or_default();
+    let password = SecretString::new(sent.parameters.get("password").unwrap_or_default());
+    let form = Login {
+        username: name.to_owned(),
+        ..login(&opened, &client)
+    };
+    let typed = Typed {
+        name,
+        password: &password,
+        network: visit.context.network(),
+    };
+    match opened.log_in(typed).await {
+        Ok(answer) => Ok(server.answer_client(&answer)),
+        Err(LocalLoginError::Wrong) => {
+            server.limits.charge(visit.context.network())?;
+            let error = Some(WRONG_PASSWORD.to_owned());
+            Ok(server.show(StatusCode::UNPROCESSABLE_ENTITY, &Login { error, ..form }))
+        }
+        Err(LocalLoginError::Throttled(wait)) => {
+            let error = Some(format!(
+                "There were too many wrong passwords. Try again in {}.",
+                in_words(wait)
+            ));
+            let mut response = server.show(StatusCode::TOO_MANY_REQUESTS, &Login { error, ..form });
+            response.headers_mut().insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
+            Ok(response)
+        }
+        Err(LocalLoginError::NotAgreed) => {
+            Ok(see_other(&path::of(server, path::INTERACTION, sent.id)))
+        }
+        Err(LocalLoginError::Finish(error)) => Err(unfinished(server, sent.id, error)),
+    }
+}
+
+pub(super) async fn abort(
+    State(server): State<Shared>,
+    visit: Visit,
+    Path(uid): Path<String>,
+) -> Response {
+    let cancelled = match read_id(&uid) {
+        Ok(id) => cancel(&server, &visit, id).await,
+        Err(trouble) => Err(trouble),
+    };
+    cancelled.unwrap_or_else(|trouble| server.tell(&visit, trouble))
+}
+
+pub(super) async fn abort_by_form(
+    State(server): State<Shared>,
+    visit: Visit,
+    Path(uid): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let cancelled = match read_form(&visit, &uid, body) {
+        Ok(sent) => cancel(&server, &visit, sent.id).await,
+        Err(trouble) => Err(trouble),
+    };
+    cancelled.unwrap_or_else(|trouble| server.tell(&visit, trouble))
+}
+
+async fn cancel(
+    server: &AuthServer,
+    visit: &Visit,
+    id: InteractionId,
+) -> Result<Response, Trouble> {
+    let opened = open(server, visit, id).await?;
+    tracing::info!(
+        request.id = %visit.context.id, client.id = %opened.interaction.request.client,
+        "consent refused",
+    );
+    let answer = opened.cancel().await?;
+    Ok(server.answer_client(&answer))
+}
+
+/// A login that succeeded and could not be finished.
+pub(super) fn unfinished(server: &AuthServer, id: InteractionId, error: FinishError) -> Trouble {
+    match error {
+        FinishError::Interaction(InteractionError::Unavailable(fault)) => Trouble {
+            paragraphs: vec![
+                "You logged in, but the server could not store it. Wait a few seconds and try again; you will be asked once more.".to_owned(),
+            ],
+            ..Trouble::unavailable(&fault).with_way_back(server, id)
+        },
+        FinishError::Interaction(error) => error.into(),
+        FinishError::ClientGone => client_gone(),
+    }
+}
+
+fn client_gone() -> Trouble {
+    Trouble::new(
+        StatusCode::GONE,
+        "The client is not registered any more",
+        &[
+            "Its registration was forgotten while you were logging in. Connect once more from your client.",
+        ],
+        "the client is not registered any more",
+    )
+}
+
+fn read_id(uid: &str) -> Result<InteractionId, Trouble> {
+    InteractionId::parse(uid).ok_or_else(|| InteractionError::Unknown.into())
+}
+
+fn read_form(
+    visit: &Visit,
+    uid: &str,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Sent, Trouble> {
+    if !visit.is_sent_by_us {
+        return Err(Trouble::foreign_form());
+    }
+    let body = body.map_err(|rejection| too_large(&rejection))?;
+    Ok(Sent {
+        id: read_id(uid)?,
+        parameters: Parameters::parse(&body).map_err(|error| unreadable(&error))?,
+    })
+}
+
+async fn open<'a>(
+    server: &'a AuthServer,
+    visit: &'a Visit,
+    id: InteractionId,
+) -> Result<Opened<'a>, Trouble> {
+    Ok(Opened::open(server, id, visit.browser.as_ref()).await?)
+}
+
+async fn find_client(opened: &Opened<'_>) -> Result<Client, Trouble> {
+    opened
+        .server
+        .clients
+        .find(&opened.interaction.request.client)
+        .await
+        .map_err(|fault| Trouble::unavailable(&fault))?
+        .ok_or_else(client_gone)
+}
+
+fn consent(opened: &Opened<'_>, client: &Client) -> Result<Consent, Trouble> {
+    let request = &opened.interaction.request;
+    let resource = opened.resource()?;
+    let provider = match &resource.provider {
+        IdentityProvider::Upstream(provider) => ProviderView {
+            name: provider.display_name(),
+            scopes: ScopeView::list(provider.scope()),
+            can_switch: true,
+        },
+        IdentityProvider::Local(_) => ProviderView {
+            name: "this server".to_owned(),
+            scopes: Vec::new(),
+            can_switch: false,
+        },
+    };
+    Ok(Consent {
+        title: Consent::TITLE,
+        uid: opened.id.to_string(),
+        client: ClientView::new(client),
+        params: Params {
+            client_id: client.id.to_string(),
+            response_type: "code",
+            redirect_uri: request.redirect_uri.to_string(),
+            scope: request.scopes.to_string(),
+            resource: request.resource.to_string(),
+        },
+        details: Details {
+            scopes: request
+                .scopes
+                .iter()
+                .map(|scope| scope.as_str().to_owned())
+                .collect(),
+        },
+        identity_server_url: resource.provider.issuer().to_owned(),
+        resource: request.resource.to_string(),
+        redirect: RedirectView::new(&request.redirect_uri),
+        website: Website::new(client, &request.redirect_uri),
+        provider,
+        scopes: ScopeView::list(&request.scopes),
+        urls: urls(opened),
+        error: None,
+    })
+}
+
+fn login(opened: &Opened<'_>, client: &Client) -> Login {
+    Login {
+        title: "Log in",
+        uid: opened.id.to_string(),
+        client: ClientView::new(client),
+        resource: opened.interaction.request.resource.to_string(),
+        username: String::new(),
+        urls: urls(opened),
+        error: None,
+    }
+}
+
+fn urls(opened: &Opened<'_>) -> Urls {
+    let url = |path| path::of(opened.server, path, opened.id);
+    Urls {
+        confirm: url(path::CONFIRM),
+        abort: url(path::ABORT),
+        login: url(path::LOGIN),
+    }
+}

@@ -1,0 +1,261 @@
+//! From consent to the client's answer.
+//!
+//! Consent comes before the provider, every time, and nothing of it is remembered: a client's
+//! name is only what it says of itself, so no earlier yes can speak for a later request.
+
+pub(crate) mod callback;
+pub(crate) mod local;
+pub(crate) mod throttle;
+
+#[cfg(test)]
+mod tests;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    oauth_error::OAuthErrorCode, pkce::CodeVerifier, resource::Resource, secret::SecretString,
+};
+use grants::CompletedLogin;
+use idp::{
+    provider::{Identity, IdentityProvider},
+    upstream::{LoginRequest, LoginSecrets, UpstreamProvider},
+};
+use store::StoreUnavailable;
+
+use super::{
+    answer::{Answer, Outcome},
+    browser::BrowserId,
+    interaction::{Interaction, InteractionError, InteractionId, Interactions, Stage, Visit},
+};
+use crate::{AuthServer, server::ProtectedResource};
+
+use self::callback::State;
+
+/// An interaction that its own browser has opened.
+pub(crate) struct Opened<'a> {
+    pub(crate) server: &'a AuthServer,
+    pub(crate) id: InteractionId,
+    pub(crate) browser: &'a BrowserId,
+    pub(crate) interaction: Interaction,
+}
+
+/// Where a person goes who has agreed.
+#[derive(Debug)]
+pub(crate) enum Onward {
+    /// To the identity provider; the address holds the state.
+    Provider { address: SecretString, name: String },
+    /// To our own login page.
+    LoginPage,
+}
+
+/// Why a completed login gives no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FinishError {
+    #[error(transparent)]
+    Interaction(#[from] InteractionError),
+    /// The registration was forgotten during the login.
+    #[error("the client is not registered any more")]
+    ClientGone,
+}
+
+// === impl FinishError ===
+
+impl From<StoreUnavailable> for FinishError {
+    fn from(fault: StoreUnavailable) -> Self {
+        Self::Interaction(InteractionError::Unavailable(fault))
+    }
+}
+
+// === impl Opened ===
+
+impl<'a> Opened<'a> {
+    /// Opens an interaction that is not done yet.
+    ///
+    /// # Errors
+    /// See [`InteractionError`].
+    pub(crate) async fn open(
+        server: &'a AuthServer,
+        id: InteractionId,
+        browser: Option<&'a BrowserId>,
+    ) -> Result<Self, InteractionError> {
+        let interaction = Interactions::of(server).open_live(id, browser).await?;
+        Ok(Self {
+            server,
+            id,
+            browser: browser.ok_or(InteractionError::OtherBrowser)?,
+            interaction,
+        })
+    }
+
+    /// The MCP server that access is asked for; none if it was configured away meanwhile.
+    ///
+    /// # Errors
+    /// [`InteractionError::Unknown`].
+    pub(crate) fn resource(&self) -> Result<&'a ProtectedResource, InteractionError> {
+        find_resource(self.server, &self.interaction.request.resource)
+    }
+
+    /// The person agreed. Whatever was begun at the provider before is void from now on.
+    ///
+    /// # Errors
+    /// See [`InteractionError`].
+    pub(crate) async fn agree(self, another_account: bool) -> Result<Onward, InteractionError> {
+        let server = self.server;
+        if let Stage::AtProvider(visit) = &self.interaction.stage {
+            server.store.drop_state(&visit.state_hash).await?;
+        }
+        match &self.resource()?.provider {
+            IdentityProvider::Upstream(provider) => {
+                self.visit_provider(provider, another_account).await
+            }
+            IdentityProvider::Local(_) => {
+                self.save(Stage::AtLogin).await?;
+                Ok(Onward::LoginPage)
+            }
+        }
+    }
+
+    /// The person said no.
+    ///
+    /// # Errors
+    /// See [`InteractionError`].
+    pub(crate) async fn cancel(self) -> Result<Answer, InteractionError> {
+        if let Stage::AtProvider(visit) = &self.interaction.stage {
+            self.server.store.drop_state(&visit.state_hash).await?;
+        }
+        let closed = self.close().await?;
+        Ok(Answer::refusal(
+            &closed.request,
+            OAuthErrorCode::AccessDenied,
+            "the user did not agree",
+        ))
+    }
+
+    async fn visit_provider(
+        self,
+        provider: &UpstreamProvider,
+        another_account: bool,
+    ) -> Result<Onward, InteractionError> {
+        let random = self.server.random.as_ref();
+        let state = State::new(self.id, random);
+        let secrets = LoginSecrets {
+            nonce: SecretString::new(URL_SAFE_NO_PAD.encode(random.bytes::<32>())),
+            verifier: new_verifier(random.bytes())?,
+        };
+        let request = &self.interaction.request;
+        let address = provider.authorization_url(
+            &LoginRequest {
+                state: state.expose(),
+                prompt: if another_account {
+                    Some("select_account")
+                } else {
+                    request.prompt.as_deref()
+                },
+                max_age: request.max_age,
+                login_hint: request.login_hint.as_deref(),
+            },
+            &secrets,
+        );
+        let address = SecretString::new(address);
+        let name = provider.display_name();
+        let state_hash = state.hash();
+        // First the record, then the state that leads to it.
+        let id = self.id;
+        let server = self.server;
+        self.save(Stage::AtProvider(Visit {
+            state_hash,
+            began_at: server.clock.now(),
+            secrets,
+        }))
+        .await?;
+        server
+            .store
+            .put_state(&state_hash, id.as_bytes(), callback::STATE_LIFE)
+            .await?;
+        Ok(Onward::Provider { address, name })
+    }
+
+    /// Opens the grant of a completed login and closes the interaction: the client gets its code.
+    async fn finish(self, identity: Identity) -> Result<Answer, FinishError> {
+        let server = self.server;
+        // A registration outlives its grants: extended before the grant is opened.
+        if !server
+            .clients
+            .keep(&self.interaction.request.client)
+            .await?
+        {
+            return Err(FinishError::ClientGone);
+        }
+        let (id, browser) = (self.id, self.browser);
+        let closed = self.close().await?;
+        let request = &closed.request;
+        let subject = identity.subject.clone();
+        let opened = server.grants.open(CompletedLogin {
+            client: request.client.clone(),
+            resource: request.resource.clone(),
+            scopes: request.scopes.clone(),
+            identity,
+            code_challenge: request.code_challenge.clone(),
+            redirect_uri: request.redirect_uri.to_string(),
+            nonce: request.nonce.clone(),
+        });
+        match opened.await {
+            Ok(code) => {
+                tracing::info!(
+                    client.id = %request.client, user.subject = %subject,
+                    resource = %request.resource, scope = %request.scopes, "login completed",
+                );
+                Ok(Answer::to(request, Outcome::Code(code)))
+            }
+            Err(fault) => {
+                // Best effort: if this works, the person can begin again at the consent page.
+                let reopened = Interaction {
+                    stage: Stage::Consent,
+                    ..closed
+                };
+                let saved = Interactions::of(server).save(id, browser, &reopened).await;
+                tracing::warn!(reopened = saved.is_ok(), "a login could not be stored");
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// Back to the consent page: nothing of what was begun stays usable.
+    async fn begin_again(self) -> Result<(), InteractionError> {
+        self.save(Stage::Consent).await
+    }
+
+    async fn save(self, stage: Stage) -> Result<(), InteractionError> {
+        let interaction = Interaction {
+            stage,
+            ..self.interaction
+        };
+        Interactions::of(self.server)
+            .save(self.id, self.browser, &interaction)
+            .await?;
+        Ok(())
+    }
+
+    async fn close(self) -> Result<Interaction, InteractionError> {
+        Interactions::of(self.server)
+            .close(self.id, self.browser, self.interaction)
+            .await
+    }
+}
+
+fn find_resource<'a>(
+    server: &'a AuthServer,
+    resource: &Resource,
+) -> Result<&'a ProtectedResource, InteractionError> {
+    server
+        .settings
+        .resources
+        .iter()
+        .find(|protected| protected.resource == *resource)
+        .ok_or(InteractionError::Unknown)
+}
+
+/// 32 random bytes make 43 characters, the least a verifier may have (RFC 7636 §4.1).
+fn new_verifier(random: [u8; 32]) -> Result<CodeVerifier, StoreUnavailable> {
+    CodeVerifier::parse(&URL_SAFE_NO_PAD.encode(random))
+        .ok_or_else(|| StoreUnavailable("no verifier could be made".to_owned()))
+}
