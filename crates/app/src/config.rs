@@ -1,6 +1,11 @@
 //! The configuration as it is meant: one typed value, made once, that cannot be wrong.
+//!
+//! [`load`] makes it from flags, environment, `.env` and TOML file, in this precedence, and
+//! reports everything that is wrong at once.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration,
+};
 
 use domain::{
     base_url::BaseUrl, redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString,
@@ -8,6 +13,30 @@ use domain::{
 use gateway::process::Command;
 use ipnet::IpNet;
 use url::Url;
+
+use crate::{cli::Flags, env::Environment};
+use faults::{Faults, Warning};
+use reader::Explained;
+
+pub(crate) mod child;
+pub(crate) mod explain;
+pub(crate) mod faults;
+mod load;
+pub(crate) mod reader;
+mod toml;
+mod values;
+
+/// Makes the configuration from flags, environment (with its `.env`) and TOML file. Reads files
+/// that they name, changes nothing. The warnings are to be logged once.
+///
+/// # Errors
+/// With everything that is wrong, missing or contradictory.
+pub(crate) fn load(
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<(Config, Vec<Warning>), Faults> {
+    load::load(flags, environment)
+}
 
 /// Everything that serving needs to know.
 #[derive(Clone, Debug)]
@@ -32,8 +61,9 @@ pub(crate) struct Config {
     pub(crate) callback_path: String,
     /// Where sessions are remembered.
     pub(crate) store: StoreConfig,
-    /// Requests a client address may make in a window; `None` is without a bound.
-    pub(crate) max_requests: Option<NonZeroU32>,
+    /// Counted requests a client address may make in a window; `None` is without a bound, zero
+    /// refuses all of them.
+    pub(crate) max_requests: Option<u32>,
     /// The window of `max_requests`.
     pub(crate) max_requests_window: Duration,
     /// Directory of page templates.
@@ -64,13 +94,25 @@ pub(crate) struct Config {
     pub(crate) ca_files: Vec<PathBuf>,
     /// Bound of the memory for live sessions, in bytes.
     pub(crate) cache_bytes: u64,
+    /// What the MCP server's process inherits; see [`child`].
+    pub(crate) inherited: Inherited,
+    /// Where each value came from; see [`explain`].
+    pub(crate) explained: Vec<Explained>,
 }
+
+/// The process's environment with that of `.env`.
+#[derive(Clone)]
+pub(crate) struct Inherited(pub(crate) BTreeMap<OsString, OsString>);
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listen {
-    /// All of these are bound.
+    /// What is bound. An IPv6 socket is for IPv6 only (`IPV6_V6ONLY`), so that both families can
+    /// have the same port.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Whether each must be bound, because it was named. Otherwise the addresses are one of each
+    /// family, and one that this machine does not have is passed over.
+    pub(crate) strict: bool,
 }
 
 /// Whose `X-Forwarded-*` count.
@@ -185,3 +227,32 @@ pub(crate) struct Lives {
     /// How long a replaced refresh token is honoured from anywhere.
     pub(crate) refresh_window: Duration,
 }
+
+// === impl Inherited ===
+
+/// Values may be secrets: only their number is shown.
+impl fmt::Debug for Inherited {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Inherited({} variables)", self.0.len())
+    }
+}
+
+// === impl LogLevel ===
+
+impl LogLevel {
+    /// Reads a level by any of its names, case ignored.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "error" => Some(Self::Error),
+            "warn" | "warning" => Some(Self::Warn),
+            "info" => Some(Self::Info),
+            "http" => Some(Self::Http),
+            "verbose" | "debug" => Some(Self::Debug),
+            "silly" | "trace" => Some(Self::Trace),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The binary `mcp-auth-proxy`.
 #![expect(dead_code, reason = "the parts are being put together")]
 
+mod cli;
 mod config;
 mod control;
 mod demo;
@@ -8,5 +9,7 @@ mod edge;
 mod listener;
 mod signing_keys;
 mod system;
+mod dotenv;
+mod env;
 
 fn main() {}

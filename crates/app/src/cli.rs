@@ -1,0 +1,205 @@
+//! The command line.
+
+use std::{collections::BTreeMap, ffi::OsString};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use url::Url;
+
+use crate::env::{ALL, Variable};
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Invocation {
+    /// Serve; without a sub-command.
+    Serve(Flags),
+    /// Print the configuration as it is meant, with the origin of each value.
+    Config(Flags),
+    /// Try it out, without any service or account.
+    Demo(DemoArguments),
+    /// Hash a password for a users file.
+    HashPassword,
+}
+
+/// Settings given as flags, by the name of their variable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags(BTreeMap<&'static str, String>);
+
+/// What `demo` was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DemoArguments {
+    /// One's own MCP server, already running.
+    pub(crate) server: Option<Url>,
+    /// One's own MCP server, to be started: the program and its arguments.
+    pub(crate) command: Vec<String>,
+    /// Forget what earlier demos remembered.
+    pub(crate) fresh: bool,
+    /// The port to listen on.
+    pub(crate) port: Option<u16>,
+    /// The public URL.
+    pub(crate) base_url: Option<String>,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// If it is wrong, or asks for `--help` or `--version`; the error prints itself and knows its exit
+/// code.
+pub(crate) fn parse<I, T>(arguments: I) -> Result<Invocation, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let matches = command().try_get_matches_from(arguments)?;
+    Ok(match matches.subcommand() {
+        Some(("demo", matches)) => Invocation::Demo(demo_arguments(matches)),
+        Some(("config", own)) => Invocation::Config(Flags::of(&matches).over(Flags::of(own))),
+        Some(("hash-password", _)) => Invocation::HashPassword,
+        _ => Invocation::Serve(Flags::of(&matches)),
+    })
+}
+
+/// The definition, for help and its tests.
+pub(crate) fn command() -> Command {
+    Command::new("mcp-auth-proxy")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("OAuth in front of any MCP server")
+        .long_about(
+            "OAuth in front of any MCP server.\n\n\
+             Without a command it serves, as the environment, `.env` and the TOML file say. \
+             A flag wins over them; everything that can be set stands in \
+             docs/reference/configuration.md.",
+        )
+        .max_term_width(100)
+        .args(setting_arguments())
+        .subcommand(
+            Command::new("config")
+                .about("Print the configuration as it is meant, with the origin of each value")
+                .args(setting_arguments()),
+        )
+        .subcommand(demo())
+        .subcommand(
+            Command::new("hash-password")
+                .about("Read a password from standard input and print its hash for a users file"),
+        )
+}
+
+fn demo() -> Command {
+    Command::new("demo")
+        .about("Try it out: a proxy with a user of its own, before a small or your own MCP server")
+        .long_about(
+            "Try it out: a proxy with a user of its own, before a small built-in MCP server or \
+             your own. Reads no `.env` and nothing about an identity provider.",
+        )
+        .arg(
+            Arg::new("server")
+                .long("server")
+                .value_name("URL")
+                .value_parser(server_url)
+                .help("Your own MCP server, already running"),
+        )
+        .arg(
+            Arg::new("fresh")
+                .long("fresh")
+                .action(ArgAction::SetTrue)
+                .help("Forget the clients, logins and keys of earlier demos"),
+        )
+        .arg(
+            Arg::new("port")
+                .long("port")
+                .value_name("PORT")
+                .value_parser(value_parser!(u16))
+                .help("Port to listen on [default: PORT, else 3001, else the next free one]"),
+        )
+        .arg(
+            Arg::new("base-url")
+                .long("base-url")
+                .value_name("URL")
+                .help("Public URL, such as a tunnel's [default: http://localhost:PORT]"),
+        )
+        .arg(
+            Arg::new("command")
+                .last(true)
+                .num_args(1..)
+                .value_name("COMMAND")
+                .conflicts_with("server")
+                .help("Your own MCP server, to be started; it finds its port in PORT"),
+        )
+}
+
+/// One flag for each variable that has one.
+fn setting_arguments() -> impl Iterator<Item = Arg> {
+    ALL.iter().filter_map(|variable| {
+        let flag = variable.flag?;
+        let summary = variable.summary().trim_end_matches('.');
+        let default = if variable.default.is_empty() || variable.default.contains('`') {
+            String::new()
+        } else {
+            format!(" [default: {}]", variable.default)
+        };
+        Some(
+            Arg::new(variable.name)
+                .long(flag)
+                .value_name("VALUE")
+                .help(format!("{summary} [env: {}]{default}", variable.name)),
+        )
+    })
+}
+
+fn demo_arguments(matches: &ArgMatches) -> DemoArguments {
+    DemoArguments {
+        server: matches.get_one::<Url>("server").cloned(),
+        command: matches
+            .get_many::<String>("command")
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
+        fresh: matches.get_flag("fresh"),
+        port: matches.get_one::<u16>("port").copied(),
+        base_url: matches.get_one::<String>("base-url").cloned(),
+    }
+}
+
+fn server_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!(
+            "its scheme is `{other}`, but must be `http` or `https`"
+        )),
+    }
+}
+
+// === impl Flags ===
+
+impl Flags {
+    /// The value given for a variable.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn of(matches: &ArgMatches) -> Self {
+        let given = |variable: &&'static Variable| {
+            variable.flag?;
+            let text = matches.get_one::<String>(variable.name)?;
+            (!text.is_empty()).then(|| (variable.name, text.clone()))
+        };
+        Self(ALL.iter().filter_map(given).collect())
+    }
+
+    /// These, and those of `other` over them.
+    fn over(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// For tests: as if given on the command line.
+    #[cfg(test)]
+    pub(crate) fn with(mut self, variable: &'static Variable, value: &str) -> Self {
+        self.0.insert(variable.name, value.to_owned());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! Prints the configuration as it is meant.
+
+use std::fmt::Write as _;
+
+use super::{Config, reader::Explained};
+use crate::env::{Group, Variable};
+
+/// The configuration, a line for each value with its origin behind it; secrets are redacted.
+pub(crate) fn render(config: &Config) -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        let mut lines: Vec<&Explained> = config
+            .explained
+            .iter()
+            .filter(|line| line.variable.group == group)
+            .collect();
+        if lines.is_empty() {
+            continue;
+        }
+        lines.sort_by_key(|line| (line.entry, position(line.variable)));
+        let separator = if text.is_empty() { "" } else { "\n" };
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{separator}# {}", group.title());
+        let mut entry = None;
+        for line in lines {
+            if line.entry != entry {
+                entry = line.entry;
+                let number = entry.map_or(0, |index| index + 1);
+                let _ = writeln!(text, "# number {number}");
+            }
+            let shown = super::faults::shown(&line.shown);
+            let assignment = format!("{}={shown}", line.variable.name);
+            let _ = writeln!(text, "{assignment:<48} # {}", line.origin);
+        }
+    }
+    text
+}
+
+fn position(variable: &Variable) -> Option<usize> {
+    crate::env::ALL.iter().position(|known| *known == variable)
+}

@@ -1,0 +1,72 @@
+//! Puts the configuration together, section by section.
+
+use crate::{cli::Flags, env::Environment};
+
+use super::{
+    Config, Inherited,
+    faults::{Faults, Warning},
+    reader::Reader,
+};
+
+mod address;
+mod issuing;
+mod operation;
+mod providers;
+mod servers;
+
+/// See [`super::load`].
+pub(super) fn load(
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<(Config, Vec<Warning>), Faults> {
+    let mut reader = Reader::open(flags, environment);
+    let on_dyno = operation::is_on_dyno(&mut reader);
+    let address = address::read(&mut reader, on_dyno);
+    let (providers, names) = providers::read(&mut reader);
+    let callback_path = providers::callback_path(&mut reader);
+    let servers = servers::read(&mut reader, &names, &callback_path, address.port);
+    let issuing = issuing::read(&mut reader);
+    let store = operation::store(&mut reader, on_dyno);
+    let cache_bytes = operation::cache_bytes(&mut reader);
+    let limits = operation::limits(&mut reader);
+    let pages = operation::pages(&mut reader);
+    let verify_release = operation::verify_release(&mut reader);
+    let log = operation::log(&mut reader);
+
+    let (faults, warnings, merged, explained) = reader.into_parts();
+    // Without faults both are there: their absence is one.
+    let (Some(base_url), Some(store), true) = (address.base_url, store, faults.is_empty()) else {
+        return Err(faults);
+    };
+    let config = Config {
+        base_url,
+        listen: address.listen,
+        local_insecure: address.local_insecure,
+        trusted_proxies: address.trusted_proxies,
+        servers,
+        providers,
+        scopes: issuing.scopes,
+        signing_keys: issuing.signing_keys,
+        callback_path,
+        store,
+        max_requests: limits.max_requests,
+        max_requests_window: limits.max_requests_window,
+        views: pages.views,
+        branding_title: pages.title,
+        branding_favicon: pages.favicon,
+        verify_release,
+        log,
+        lives: issuing.lives,
+        strict_offline_access: issuing.strict_offline_access,
+        max_body: limits.max_body,
+        sse_keepalive: limits.sse_keepalive,
+        drain: limits.drain,
+        allowed_origins: limits.allowed_origins,
+        allowed_redirect_hosts: issuing.allowed_redirect_hosts,
+        ca_files: limits.ca_files,
+        cache_bytes,
+        inherited: Inherited(merged.into_variables()),
+        explained,
+    };
+    Ok((config, warnings))
+}

@@ -1,0 +1,120 @@
+//! What clients are given.
+
+use std::time::Duration;
+
+use domain::{redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString};
+use serde_json::Value;
+
+use crate::{
+    config::{
+        Lives,
+        reader::{Origin, Reader},
+        values::{self, show_duration},
+    },
+    env::table as variable,
+};
+
+/// What this section says.
+#[derive(Debug)]
+pub(super) struct Issuing {
+    pub(super) scopes: ScopeSet,
+    pub(super) signing_keys: Option<SecretString>,
+    pub(super) lives: Lives,
+    pub(super) strict_offline_access: bool,
+    pub(super) allowed_redirect_hosts: AllowedRedirectHosts,
+}
+
+const DEFAULT_SCOPES: &str = "openid offline_access";
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// By a sibling's next refresh, at most one access life later, and its retries.
+const WINDOW_MARGIN: Duration = Duration::from_secs(15 * 60);
+/// An access token of a stranger who found it should not be of use for longer.
+const MAX_ACCESS: Duration = Duration::from_secs(7 * 24 * 3600);
+const MAX_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
+    let scopes = reader.value_or(
+        &variable::PROVIDER_SCOPE,
+        ScopeSet::parse(DEFAULT_SCOPES).unwrap_or_default(),
+        DEFAULT_SCOPES,
+        values::scopes,
+    );
+    let signing_keys = reader.value(&variable::OIDC_PROVIDER_JWKS, signing_keys);
+    Issuing {
+        scopes,
+        signing_keys,
+        lives: lives(reader),
+        strict_offline_access: reader.value_or(
+            &variable::MCP_AUTH_PROXY_STRICT_OFFLINE_ACCESS,
+            false,
+            "false",
+            values::switch,
+        ),
+        allowed_redirect_hosts: reader.value_or(
+            &variable::MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS,
+            AllowedRedirectHosts::all(),
+            "all",
+            |text| {
+                AllowedRedirectHosts::parse(text)
+                    .map_err(|entry| format!("`{entry}` is neither host, domain nor scheme"))
+            },
+        ),
+    }
+}
+
+/// The form only; the keys themselves are read where they are used. Never quotes the text.
+fn signing_keys(text: &str) -> Result<SecretString, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        format!(
+            "it is no JSON, from line {} column {}",
+            error.line(),
+            error.column()
+        )
+    })?;
+    let keys = match &value {
+        Value::Array(keys) => keys,
+        Value::Object(set) => set
+            .get("keys")
+            .and_then(Value::as_array)
+            .ok_or("it is an object without a `keys` array")?,
+        _ => return Err("it is neither array nor object".to_owned()),
+    };
+    if keys.is_empty() {
+        return Err("it holds no key".to_owned());
+    }
+    if !keys.iter().all(Value::is_object) {
+        return Err("its entries are no JWKs".to_owned());
+    }
+    Ok(SecretString::new(text))
+}
+
+fn lives(reader: &mut Reader<'_>) -> Lives {
+    let access = reader.value_or(&variable::MCP_AUTH_PROXY_ACCESS_TTL, HOUR, "1h", |text| {
+        values::life(text, MAX_ACCESS)
+    });
+    let refresh_idle = reader.value_or(
+        &variable::MCP_AUTH_PROXY_REFRESH_IDLE,
+        DAY * 14,
+        "14d",
+        |text| values::life(text, MAX_LIFE),
+    );
+    let grant = reader.value_or(
+        &variable::MCP_AUTH_PROXY_GRANT_LIFE,
+        DAY * 90,
+        "90d",
+        |text| values::life(text, MAX_LIFE),
+    );
+    let window = &variable::MCP_AUTH_PROXY_REFRESH_WINDOW;
+    let refresh_window = reader.value(window, values::duration).unwrap_or_else(|| {
+        let refresh_window = access + WINDOW_MARGIN;
+        reader.explain(window, None, show_duration(refresh_window), Origin::Default);
+        refresh_window
+    });
+    Lives {
+        access,
+        refresh_idle,
+        grant,
+        refresh_window,
+    }
+}
