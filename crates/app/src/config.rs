@@ -18,7 +18,7 @@ use crate::{cli::Flags, env::Environment};
 use faults::{Faults, Warning};
 use reader::Explained;
 
-pub(crate) mod child;
+pub(crate) mod environment;
 pub(crate) mod explain;
 pub(crate) mod faults;
 mod load;
@@ -94,7 +94,7 @@ pub(crate) struct Config {
     pub(crate) ca_files: Vec<PathBuf>,
     /// Bound of the memory for live sessions, in bytes.
     pub(crate) cache_bytes: u64,
-    /// What the MCP server's process inherits; see [`child`].
+    /// What the MCP server's process inherits; see [`environment`].
     pub(crate) inherited: Inherited,
     /// Where each value came from; see [`explain`].
     pub(crate) explained: Vec<Explained>,
@@ -226,6 +226,31 @@ pub(crate) struct Lives {
     pub(crate) grant: Duration,
     /// How long a replaced refresh token is honoured from anywhere.
     pub(crate) refresh_window: Duration,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The redirect URI to register at the identity provider.
+    pub(crate) fn redirect_uri(&self) -> String {
+        self.base_url.join(&self.callback_path)
+    }
+
+    /// Whether people log in somewhere else, for any of the servers.
+    pub(crate) fn has_upstream_provider(&self) -> bool {
+        self.providers
+            .iter()
+            .any(|provider| matches!(provider, ProviderConfig::Upstream { .. }))
+    }
+}
+
+// === impl ServerConfig ===
+
+impl ServerConfig {
+    /// The path at which it is served, below the base URL: `/mcp`, or `""` at the root.
+    pub(crate) fn path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
 }
 
 // === impl Inherited ===

@@ -5,11 +5,11 @@ mod cli;
 mod config;
 mod control;
 mod demo;
+mod dotenv;
 mod edge;
+mod env;
 mod listener;
 mod signing_keys;
 mod system;
-mod dotenv;
-mod env;
 
 fn main() {}

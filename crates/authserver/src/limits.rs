@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use domain::address::ClientNetwork;
 use governor::{
@@ -27,7 +27,15 @@ use crate::server::Limits;
 const MAX_NETWORKS: usize = 65_536;
 
 /// The budget of each network.
-pub(crate) struct RequestLimits(Option<Limiter>);
+pub(crate) struct RequestLimits(Rule);
+
+enum Rule {
+    /// Everything is let in.
+    Unbounded,
+    /// Nothing is; who asks is told to come back after the window.
+    Nothing(Duration),
+    Counted(Limiter),
+}
 
 type Limiter = RateLimiter<ClientNetwork, Budgets, MonotonicClock, NoOpMiddleware<Duration>>;
 
@@ -57,14 +65,22 @@ impl RequestLimits {
     }
 
     fn bounded(limits: Limits, networks: usize) -> Self {
-        let quota = limits.requests.and_then(|requests| {
-            let quota = Quota::with_period(limits.window / requests.get())?;
-            Some(quota.allow_burst(requests))
-        });
-        Self(quota.map(|quota| {
-            let budgets = Budgets(Cache::new(networks));
-            RateLimiter::new(quota, budgets, MonotonicClock(Instant::now()))
-        }))
+        let Some(requests) = limits.requests else {
+            return Self(Rule::Unbounded);
+        };
+        let Some(requests) = NonZeroU32::new(requests) else {
+            return Self(Rule::Nothing(limits.window));
+        };
+        // A period of no length at all is no bound.
+        Self(
+            Quota::with_period(limits.window / requests.get()).map_or(Rule::Unbounded, |quota| {
+                Rule::Counted(RateLimiter::new(
+                    quota.allow_burst(requests),
+                    Budgets(Cache::new(networks)),
+                    MonotonicClock(Instant::now()),
+                ))
+            }),
+        )
     }
 
     /// Counts one request of `network`.
@@ -72,8 +88,13 @@ impl RequestLimits {
     /// # Errors
     /// If it has used up its budget; the request is not counted then.
     pub(crate) fn charge(&self, network: ClientNetwork) -> Result<(), TooMany> {
-        let Some(limiter) = &self.0 else {
-            return Ok(());
+        let limiter = match &self.0 {
+            Rule::Unbounded => return Ok(()),
+            Rule::Nothing(window) => {
+                let retry_after = (*window).max(Duration::from_secs(1));
+                return Err(TooMany { retry_after });
+            }
+            Rule::Counted(limiter) => limiter,
         };
         limiter.check_key(&network).map_err(|refused| {
             let wait = refused.wait_time_from(limiter.clock().now());

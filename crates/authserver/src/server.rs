@@ -1,6 +1,6 @@
 //! The authorization server's shared parts, and the list of its routes.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use domain::{
@@ -53,8 +53,8 @@ pub struct ProtectedResource {
 /// Requests that one client address may make in a window (`MAX_REQUESTS`).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many; `None` is without a bound.
-    pub requests: Option<NonZeroU32>,
+    /// How many; `None` is without a bound, zero refuses all of them.
+    pub requests: Option<u32>,
     /// In how long.
     pub window: Duration,
 }

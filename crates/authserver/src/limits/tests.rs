@@ -1,10 +1,8 @@
-use std::num::NonZeroU32;
-
 use super::*;
 
-fn limits(requests: u32) -> RequestLimits {
+fn limits(requests: impl Into<Option<u32>>) -> RequestLimits {
     RequestLimits::new(Limits {
-        requests: NonZeroU32::new(requests),
+        requests: requests.into(),
         window: Duration::from_secs(60),
     })
 }
@@ -40,8 +38,14 @@ async fn an_ipv6_household_is_one_network() {
 }
 
 #[tokio::test]
-async fn zero_is_without_a_bound() {
-    let limits = limits(0);
+async fn zero_refuses_everything() {
+    let refused = limits(0).charge(network("192.0.2.1")).unwrap_err();
+    assert_eq!(refused.retry_after, Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn no_number_is_without_a_bound() {
+    let limits = limits(None);
     for _ in 0..10_000 {
         limits.charge(network("192.0.2.1")).unwrap();
     }
@@ -51,7 +55,7 @@ async fn zero_is_without_a_bound() {
 async fn a_flood_of_networks_is_remembered_within_a_bound() {
     let limits = RequestLimits::bounded(
         Limits {
-            requests: NonZeroU32::new(1),
+            requests: Some(1),
             window: Duration::from_secs(60),
         },
         100,
@@ -60,5 +64,8 @@ async fn a_flood_of_networks_is_remembered_within_a_bound() {
         let address = std::net::IpAddr::from(std::net::Ipv4Addr::from(last));
         limits.charge(ClientNetwork::of(address)).unwrap();
     }
-    assert!(limits.0.unwrap().into_state_store().0.len() <= 200);
+    let Rule::Counted(limiter) = limits.0 else {
+        panic!("a bound of one is counted");
+    };
+    assert!(limiter.into_state_store().0.len() <= 200);
 }

@@ -8,7 +8,7 @@ use std::{
 
 use url::Url;
 
-use super::{Inherited, RunConfig};
+use super::RunConfig;
 use crate::env::{ALL, Secrecy, table as variable};
 
 /// What the process gets, and what is to be said about it, once, in the log.
@@ -23,12 +23,12 @@ pub(crate) struct ChildEnvironment {
 /// Makes the environment: what the proxy inherited and read from `.env`; `PORT` is that of the
 /// server's URL (a shell command may say otherwise in front of it); our own secrets are withheld
 /// unless `MCP_SERVER_RUN_ENV_JSON` names them; its variables come last.
-pub(crate) fn child_environment(
-    inherited: &Inherited,
-    url: &Url,
+pub(crate) fn for_mcp_server(
     run: &RunConfig,
+    url: &Url,
+    inherited: &BTreeMap<OsString, OsString>,
 ) -> ChildEnvironment {
-    let mut variables: BTreeMap<OsString, OsString> = inherited.0.clone();
+    let mut variables = inherited.clone();
     let mut withheld = Vec::new();
     for name in secret_names() {
         if variables
