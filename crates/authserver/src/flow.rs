@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod authorize;
 pub(crate) mod browser;
 pub(crate) mod client_authentication;
+pub(crate) mod digest;
 pub(crate) mod interaction;
 pub(crate) mod login;
 pub(crate) mod patience;
@@ -12,5 +13,4 @@ pub(crate) mod resource;
 pub(crate) mod revocation;
 pub(crate) mod token;
 
-mod digest;
 mod id_token;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, body::Body};
 use domain::{
     base_url::BaseUrl, random::Random, redirect_uri::AllowedRedirectHosts, resource::Resource,
     scope::ScopeSet, time::Clock,
@@ -118,7 +118,7 @@ pub fn router(server: Arc<AuthServer>) -> Router {
     } else {
         // Clients of the 2025-03-26 specification ask at the root of the origin.
         router
-            .route_service("/authorize", browsers.clone())
+            .route_service("/authorize", browsers.clone().into_service::<Body>())
             .nest(&prefix, browsers)
     };
     router.fallback_service(endpoint::fallback())

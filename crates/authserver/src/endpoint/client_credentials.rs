@@ -20,6 +20,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Who asked, as far as an answer or the log says it.
+#[derive(Debug, Default)]
+pub(crate) struct Asker {
+    /// The client's id, if it is fit to be logged.
+    pub(crate) client: Option<String>,
+    /// It tried HTTP Basic.
+    pub(crate) tried_basic: bool,
+}
+
 /// An `Authorization` header that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidAuthorization {
@@ -43,6 +52,22 @@ pub(super) fn shown<'a>(
         client_secret: form.get("client_secret"),
         has_assertion: form.contains("client_assertion"),
     })
+}
+
+/// Who asks, for the log: ids are public, but what stands there may be something else.
+pub(super) fn asker(shown: &ShownCredentials<'_>) -> Asker {
+    const SECRETS: [&str; 4] = ["mpat1_", "mprt1_", "mpac1_", "mpcs1_"];
+    const MAX_CHARS: usize = 64;
+    let id = shown.basic.as_ref().map(|basic| basic.id.as_str());
+    let fits = |id: &&str| {
+        id.len() <= MAX_CHARS
+            && id.bytes().all(|byte| byte.is_ascii_graphic())
+            && !SECRETS.iter().any(|prefix| id.contains(prefix))
+    };
+    Asker {
+        client: id.or(shown.client_id).filter(fits).map(str::to_owned),
+        tried_basic: shown.basic.is_some(),
+    }
 }
 
 fn basic(headers: &HeaderMap) -> Result<Option<BasicCredentials>, InvalidAuthorization> {

@@ -1,8 +1,5 @@
 //! Refusals for machines: the error object of the RFCs, never stored by anybody; one log line.
 
-#[cfg(test)]
-mod tests;
-
 use std::{fmt, time::Duration};
 
 use axum::{
@@ -20,7 +17,10 @@ use store::StoreUnavailable;
 
 use crate::{
     AuthServer,
-    endpoint::parameters::{DuplicateParameter, InvalidParameters},
+    endpoint::{
+        client_credentials::Asker,
+        parameters::{DuplicateParameter, InvalidParameters},
+    },
     limits::TooMany,
 };
 
@@ -32,8 +32,7 @@ pub(crate) struct Refusal {
     retry_after: Option<Duration>,
     /// For the operator only.
     cause: Option<String>,
-    /// The client tried HTTP Basic, so the answer names it (RFC 6749 §5.2).
-    names_basic: bool,
+    asker: Asker,
 }
 
 // === impl Refusal ===
@@ -46,7 +45,7 @@ impl Refusal {
             error: OAuthError::new(code, description.to_string()),
             retry_after: None,
             cause: None,
-            names_basic: false,
+            asker: Asker::default(),
         }
     }
 
@@ -67,13 +66,11 @@ impl Refusal {
         }
     }
 
-    /// Names HTTP Basic as a way to prove oneself.
+    /// Says who asked: for the log, and because a client that tried HTTP Basic must be told that
+    /// this is the way (RFC 6749 §5.2).
     #[must_use]
-    pub(crate) fn naming_basic(self, names_basic: bool) -> Self {
-        Self {
-            names_basic,
-            ..self
-        }
+    pub(crate) fn asked_by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
     }
 
     fn is_fault_of_asker(&self) -> bool {
@@ -138,7 +135,7 @@ impl IntoResponse for Refusal {
                 HeaderValue::from(wait.as_secs().max(1)),
             );
         }
-        if self.names_basic && self.status == StatusCode::UNAUTHORIZED {
+        if self.asker.tried_basic && self.status == StatusCode::UNAUTHORIZED {
             headers.insert(
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\""),
@@ -164,6 +161,7 @@ impl AuthServer {
                 Ok(()) => refusal,
                 Err(too_many) => Refusal {
                     cause: Some(refusal.error.to_string()),
+                    asker: refusal.asker,
                     ..Refusal::from(too_many)
                 },
             }
@@ -185,18 +183,20 @@ impl AuthServer {
 }
 
 fn log(endpoint: &'static str, context: &RequestContext, refusal: &Refusal) {
-    let cause = refusal.cause.as_deref().unwrap_or_default();
     let status = refusal.status.as_u16();
-    let (code, reason) = (refusal.error.error, &refusal.error.error_description);
+    let code = refusal.error.error;
+    let reason: &str = &refusal.error.error_description;
+    let cause = refusal.cause.as_deref();
+    let client = refusal.asker.client.as_deref();
     if refusal.status.is_server_error() {
         tracing::error!(
-            request.id = %context.id, client.network = %context.network(), endpoint, status,
-            error = %code, reason = %reason, cause, "request could not be answered",
+            request.id = %context.id, client.network = %context.network(), client.id = client,
+            endpoint, status, error = %code, reason, cause, "request could not be answered",
         );
     } else {
         tracing::info!(
-            request.id = %context.id, client.network = %context.network(), endpoint, status,
-            error = %code, reason = %reason, cause, "request refused",
+            request.id = %context.id, client.network = %context.network(), client.id = client,
+            endpoint, status, error = %code, reason, cause, "request refused",
         );
     }
 }

@@ -50,7 +50,15 @@ pub(super) async fn register(
         Err(too_many) => Err(too_many.into()),
     };
     match answer {
-        Ok(registered) => render(&registered),
+        Ok(registered) => {
+            let client = &registered.client;
+            tracing::info!(
+                request.id = %context.id, client.network = %context.network(),
+                client.id = %client.id, client.name = client.metadata.client_name,
+                "a client registered",
+            );
+            render(&registered)
+        }
         Err(refusal) => AuthServer::refuse_uncounted("registration", &context, refusal),
     }
 }

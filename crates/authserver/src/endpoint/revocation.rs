@@ -42,10 +42,10 @@ async fn answer(
 ) -> Result<(), Refusal> {
     let form = token::form(headers, body)?;
     let shown = client_credentials::shown(headers, &form)?;
-    let names_basic = shown.basic.is_some();
+    let asker = client_credentials::asker(&shown);
     revocation::revoke(server, shown, form.get("token"))
         .await
-        .map_err(|error| Refusal::from(error).naming_basic(names_basic))
+        .map_err(|error| Refusal::from(error).asked_by(asker))
 }
 
 impl From<RevocationError> for Refusal {

@@ -59,7 +59,7 @@ async fn answer(
 ) -> Result<TokenAnswer, Refusal> {
     let form = form(headers, body)?;
     let shown = client_credentials::shown(headers, &form)?;
-    let names_basic = shown.basic.is_some();
+    let asker = client_credentials::asker(&shown);
     let token_form = TokenForm {
         grant_type: form.get("grant_type"),
         code: form.get("code"),
@@ -71,7 +71,7 @@ async fn answer(
     };
     token::answer(server, shown, token_form, context.network())
         .await
-        .map_err(|error| Refusal::from(error).naming_basic(names_basic))
+        .map_err(|error| Refusal::from(error).asked_by(asker))
 }
 
 /// Reads the form of a request that clients must prove themselves in.

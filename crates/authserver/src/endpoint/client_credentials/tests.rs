@@ -62,6 +62,24 @@ fn two_headers_are_refused() {
     assert_eq!(basic(&headers).unwrap_err(), InvalidAuthorization::Several);
 }
 
+#[test]
+fn what_may_be_a_secret_is_not_named_in_the_log() {
+    let long = "x".repeat(65);
+    for (id, is_named) in [
+        ("qHk2nZ8sT0aBcDeFgHiJkL", true),
+        ("https://tool.example/client.json", true),
+        ("mprt1_abc", false),
+        ("mpcs1_abc", false),
+        ("with space", false),
+        (long.as_str(), false),
+    ] {
+        let form = Parameters::parse(b"").unwrap();
+        let mut shown = shown(&HeaderMap::new(), &form).unwrap();
+        shown.client_id = Some(id);
+        assert_eq!(asker(&shown).client.is_some(), is_named, "{id}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_header_is_read_without_panic(text in "[ -~]{0,60}") {
