@@ -1,12 +1,37 @@
 //! An identity provider elsewhere: we are its relying party, one static OAuth client.
 
-use std::{path::PathBuf, sync::Arc};
+mod id_token;
+mod identifier;
+mod keys;
+mod login;
+mod metadata;
+#[cfg(test)]
+mod tests;
+mod token;
+mod userinfo;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{id::Subject, pkce::CodeVerifier, scope::ScopeSet, secret::SecretString, time::Clock};
+use domain::{
+    id::Subject,
+    pkce::CodeVerifier,
+    scope::ScopeSet,
+    secret::SecretString,
+    time::{Clock, Timestamp},
+};
 use url::Url;
 
-use crate::provider::{Identity, IdentityRefresher, IdentityTokens, RefreshError};
+use self::{
+    identifier::IdentifierRule,
+    keys::PublishedKeys,
+    metadata::{Pace, ProviderMetadata},
+    token::{TokenAnswer, TokenEndpoint, TokenFailure},
+};
+use crate::{
+    http,
+    provider::{IdentityRefresher, IdentityTokens, RefreshError},
+};
 
 /// Where the provider's metadata comes from.
 #[derive(Clone, Debug)]
@@ -37,10 +62,20 @@ pub struct UpstreamSettings {
 
 /// A provider whose metadata is known.
 #[derive(Debug)]
-pub struct UpstreamProvider {}
+pub struct UpstreamProvider {
+    settings: UpstreamSettings,
+    metadata: ProviderMetadata,
+    identifier: IdentifierRule,
+    token_endpoint: TokenEndpoint,
+    keys: Option<PublishedKeys>,
+    http: reqwest::Client,
+    clock: Arc<dyn Clock>,
+    /// Bound for one request, body included.
+    limit: Duration,
+}
 
 /// What is asked of the provider for one login.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct LoginRequest<'a> {
     /// Ties the callback to the interaction.
     pub state: &'a str,
@@ -106,31 +141,73 @@ pub enum LoginError {
 // === impl UpstreamProvider ===
 
 impl UpstreamProvider {
-    /// Reads or discovers the provider's metadata; discovery is tried several times.
+    /// Reads or discovers the provider's metadata; discovery is tried five times within 20 s.
+    ///
+    /// `http` is to be made by [`http_client`](crate::http_client): it must not follow redirects,
+    /// nor keep connections idle for more than 5 s (what a refresh over a dead one has done is
+    /// unknown).
     ///
     /// # Errors
     /// See [`MetadataError`].
     pub async fn connect(
-        _settings: UpstreamSettings,
-        _http: reqwest::Client,
-        _clock: Arc<dyn Clock>,
+        settings: UpstreamSettings,
+        http: reqwest::Client,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, MetadataError> {
-        todo!()
+        Self::connect_at(settings, http, clock, &Pace::default(), http::ATTEMPT).await
+    }
+
+    async fn connect_at(
+        settings: UpstreamSettings,
+        http: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        pace: &Pace,
+        limit: Duration,
+    ) -> Result<Self, MetadataError> {
+        let metadata = ProviderMetadata::load(&settings, &http, pace).await?;
+        let identifier = IdentifierRule::of(&metadata, &settings.scope);
+        tracing::debug!(
+            issuer = metadata.issuer.as_str(),
+            identifier = ?identifier,
+            "the identity provider's metadata is known"
+        );
+        let token_endpoint = TokenEndpoint {
+            url: metadata.token_endpoint.clone(),
+            authentication: metadata.client_authentication,
+            client_id: settings.client_id.clone(),
+            client_secret: settings.client_secret.clone(),
+            limit,
+        };
+        let keys = metadata
+            .jwks_uri
+            .clone()
+            .map(|url| PublishedKeys::new(url, limit, Arc::clone(&clock)));
+        Ok(Self {
+            settings,
+            metadata,
+            identifier,
+            token_endpoint,
+            keys,
+            http,
+            clock,
+            limit,
+        })
     }
 
     /// The provider's host, as people know it.
     pub fn display_name(&self) -> String {
-        todo!()
+        let host = |url: &Url| url.host_str().map(str::to_owned);
+        Url::parse(self.metadata.issuer.as_str())
+            .ok()
+            .as_ref()
+            .and_then(host)
+            .or_else(|| host(&self.metadata.authorization_endpoint))
+            .unwrap_or_default()
     }
 
     /// The scopes asked there.
     pub fn scope(&self) -> &ScopeSet {
-        todo!()
-    }
-
-    /// Where the browser is sent to log in.
-    pub fn authorization_url(&self, _request: &LoginRequest<'_>, _secrets: &LoginSecrets) -> Url {
-        todo!()
+        &self.settings.scope
     }
 
     /// Checks the callback's `iss` (RFC 9207 §2.4): where the provider announces that it sends
@@ -138,38 +215,109 @@ impl UpstreamProvider {
     ///
     /// # Errors
     /// [`LoginError::Invalid`] on a mix-up.
-    pub fn check_callback_issuer(&self, _iss: Option<&str>) -> Result<(), LoginError> {
-        todo!()
+    pub fn check_callback_issuer(&self, iss: Option<&str>) -> Result<(), LoginError> {
+        match iss {
+            Some(iss) if self.metadata.issuer.accepts(iss, None) => Ok(()),
+            Some(_) => Err(LoginError::Invalid(
+                "the callback comes from another issuer (`iss`)".to_owned(),
+            )),
+            None if self.metadata.sends_issuer => Err(LoginError::Invalid(
+                "the callback does not name its issuer (`iss`), which this provider always does"
+                    .to_owned(),
+            )),
+            None => Ok(()),
+        }
     }
 
-    /// Exchanges the callback's code for tokens, validates the ID token and finds out who it is.
-    ///
-    /// # Errors
-    /// See [`LoginError`].
-    pub async fn exchange(
-        &self,
-        _code: &str,
-        _secrets: &LoginSecrets,
-    ) -> Result<Identity, LoginError> {
-        todo!()
+    /// What an answer means for a session. `asked` is when it was asked for: lifetimes are counted
+    /// from there, so that ours never outlasts the provider's.
+    fn tokens(&self, answer: TokenAnswer, asked: Timestamp) -> IdentityTokens {
+        IdentityTokens {
+            access_token: answer.access_token,
+            refresh_token: answer.refresh_token,
+            expires_at: answer.expires_in.map(|life| asked.plus(life)),
+            issued_at: asked,
+            scope: answer
+                .scope
+                .unwrap_or_else(|| self.settings.scope.to_string()),
+            id_token: answer.id_token,
+            extra: answer.extra,
+        }
     }
 }
 
 #[async_trait]
 impl IdentityRefresher for UpstreamProvider {
     fn issuer(&self) -> &str {
-        todo!()
+        self.metadata.issuer.as_str()
     }
 
-    fn can_refresh(&self, _tokens: &IdentityTokens) -> bool {
-        todo!()
+    fn can_refresh(&self, tokens: &IdentityTokens) -> bool {
+        tokens.refresh_token.is_some()
     }
 
     async fn refresh(
         &self,
         _subject: &Subject,
-        _current: &IdentityTokens,
+        current: &IdentityTokens,
     ) -> Result<IdentityTokens, RefreshError> {
-        todo!()
+        let refresh_token = current
+            .refresh_token
+            .as_ref()
+            .ok_or(RefreshError::NoRefreshToken)?
+            .expose();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token),
+        ];
+        let asked = self.clock.now();
+        let mut answer = self
+            .token_endpoint
+            .ask(&self.http, &form, &[refresh_token])
+            .await?;
+        answer.scope = answer.scope.or_else(|| Some(current.scope.clone()));
+        let mut tokens = self.tokens(answer, asked);
+        tokens.refresh_token = tokens
+            .refresh_token
+            .or_else(|| current.refresh_token.clone());
+        tokens.id_token = tokens.id_token.or_else(|| current.id_token.clone());
+        for (name, value) in &current.extra {
+            tokens
+                .extra
+                .entry(name.clone())
+                .or_insert_with(|| value.clone());
+        }
+        Ok(tokens)
+    }
+}
+
+impl fmt::Debug for LoginRequest<'_> {
+    /// Without `state`, which is as good as a credential until the callback.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LoginRequest")
+            .field("prompt", &self.prompt)
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<TokenFailure> for RefreshError {
+    fn from(failure: TokenFailure) -> Self {
+        match failure {
+            TokenFailure::Refused(reason) => Self::Refused(reason),
+            TokenFailure::Misconfigured(reason) => Self::Misconfigured(reason),
+            TokenFailure::Unavailable(reason) => Self::Unavailable(reason),
+        }
+    }
+}
+
+impl From<TokenFailure> for LoginError {
+    fn from(failure: TokenFailure) -> Self {
+        match failure {
+            TokenFailure::Refused(reason) => Self::Refused(reason),
+            TokenFailure::Misconfigured(reason) => Self::Misconfigured(reason),
+            TokenFailure::Unavailable(reason) => Self::Unavailable(reason),
+        }
     }
 }

@@ -1,0 +1,186 @@
+use proptest::prelude::*;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::*;
+
+fn judged(status: u16, body: &str) -> Result<TokenAnswer, TokenFailure> {
+    let answer = Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        body: body.as_bytes().to_vec(),
+    };
+    judge(&answer, &["the-refresh-token"])
+}
+
+fn tokens(body: &Value) -> TokenAnswer {
+    judged(200, &body.to_string()).unwrap()
+}
+
+#[test]
+fn a_definite_refusal_is_told_from_our_faults_and_theirs() {
+    let refused = |text: &str| TokenFailure::Refused(text.to_owned());
+    let ours = |text: &str| TokenFailure::Misconfigured(text.to_owned());
+    for (status, body, expected) in [
+        (
+            400,
+            r#"{"error":"invalid_grant"}"#,
+            refused("invalid_grant"),
+        ),
+        (
+            401,
+            r#"{"error":"invalid_grant"}"#,
+            refused("invalid_grant"),
+        ),
+        // GitHub answers its errors with 200.
+        (
+            200,
+            r#"{"error":"bad_refresh_token"}"#,
+            refused("bad_refresh_token"),
+        ),
+        (
+            400,
+            r#"{"error":"interaction_required"}"#,
+            refused("interaction_required"),
+        ),
+        (401, r#"{"error":"invalid_client"}"#, ours("invalid_client")),
+        (
+            400,
+            r#"{"error":"unauthorized_client"}"#,
+            ours("unauthorized_client"),
+        ),
+        (400, r#"{"error":"invalid_scope"}"#, ours("invalid_scope")),
+        (
+            400,
+            r#"{"error":"invalid_request"}"#,
+            ours("invalid_request"),
+        ),
+        (400, r#"{"error":"something_new"}"#, ours("something_new")),
+    ] {
+        assert_eq!(
+            judged(status, body).unwrap_err(),
+            expected,
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_definite_word_is_passing() {
+    for (status, body) in [
+        (500, r#"{"error":"invalid_grant"}"#),
+        (503, "maintenance"),
+        (429, r#"{"error":"invalid_client"}"#),
+        (408, ""),
+        (400, "<html>"),
+        (401, r#"{"message":"who are you"}"#),
+        (403, r#"{"error":{"code":7}}"#),
+        (302, "{}"),
+        (404, "{}"),
+        (200, "<html>"),
+        (200, "[]"),
+        (200, "{}"),
+        (200, r#"{"access_token":""}"#),
+        (200, r#"{"access_token":7}"#),
+        (400, r#"{"access_token":"given in spite of the status"}"#),
+        (400, r#"{"error":"temporarily_unavailable"}"#),
+        (400, r#"{"error":"server_error"}"#),
+    ] {
+        assert!(
+            matches!(judged(status, body), Err(TokenFailure::Unavailable(_))),
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn the_providers_words_are_quoted_without_our_secrets() {
+    let body = r#"{"error":"invalid_grant","error_description":"the-refresh-token\nis revoked"}"#;
+    assert_eq!(
+        judged(400, body).unwrap_err(),
+        TokenFailure::Refused("invalid_grant ([redacted] is revoked)".to_owned())
+    );
+}
+
+#[test]
+fn lifetimes_come_in_many_forms() {
+    for (value, seconds) in [
+        (json!(3600), Some(3600)),
+        (json!("3600"), Some(3600)),
+        (json!(3599.9), Some(3599)),
+        (json!(0), None),
+        (json!(-1), None),
+        (json!("soon"), None),
+        (json!(null), None),
+        (json!("inf"), None),
+        (json!(1e300), None),
+    ] {
+        let answer = tokens(&json!({ "access_token": "a", "expires_in": value }));
+        assert_eq!(
+            answer.expires_in.map(|life| life.as_secs()),
+            seconds,
+            "{value}"
+        );
+    }
+    assert_eq!(tokens(&json!({ "access_token": "a" })).expires_in, None);
+}
+
+#[test]
+fn scopes_are_space_joined() {
+    for (value, joined) in [
+        (json!("openid email"), Some("openid email")),
+        (json!("repo,gist"), Some("repo gist")),
+        (
+            json!(["chat:read", "chat:edit"]),
+            Some("chat:read chat:edit"),
+        ),
+        (json!("global"), Some("global")),
+        (json!("a  b\u{1}"), Some("a")),
+        (json!(""), None),
+        (json!([]), None),
+        (json!(7), None),
+    ] {
+        let answer = tokens(&json!({ "access_token": "a", "scope": value }));
+        assert_eq!(answer.scope.as_deref(), joined, "{value}");
+    }
+}
+
+#[test]
+fn further_members_are_kept_within_bounds() {
+    let answer = tokens(&json!({
+        "access_token": "a", "token_type": "bearer", "expires_in": 1,
+        "instance_url": "https://na1.example", "user_id": 7, "huge": "x".repeat(5000),
+    }));
+    assert_eq!(
+        Value::Object(answer.extra),
+        json!({ "instance_url": "https://na1.example", "user_id": 7 })
+    );
+    let many: Map<String, Value> = (0..20)
+        .map(|index| (format!("member{index}"), json!("x".repeat(2000))))
+        .chain([("access_token".to_owned(), json!("a"))])
+        .collect();
+    let kept = tokens(&Value::Object(many)).extra;
+    assert_eq!(kept.len(), 8);
+}
+
+#[test]
+fn nothing_of_an_answer_is_printed() {
+    let answer =
+        tokens(&json!({ "access_token": "at-1", "refresh_token": "rt-1", "id_token": "it-1" }));
+    let printed = format!("{answer:?}");
+    assert!(!printed.contains("at-1") && !printed.contains("rt-1") && !printed.contains("it-1"));
+}
+
+proptest! {
+    #[test]
+    fn no_answer_makes_the_reader_panic(status in 200_u16..600, body in ".{0,200}") {
+        let _ = judged(status, &body);
+    }
+
+    #[test]
+    fn no_member_makes_the_reader_panic(text in ".{0,40}", number in any::<f64>()) {
+        let by_text = json!({ "access_token": "a", "expires_in": text, "scope": text });
+        let by_number = json!({ "access_token": "a", "expires_in": number, "scope": [text] });
+        prop_assert!(judged(200, &by_text.to_string()).is_ok());
+        prop_assert!(judged(200, &by_number.to_string()).is_ok());
+    }
+}
