@@ -1,13 +1,14 @@
 //! Values that must not be printed, and are compared in constant time.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Text that is never printed: a token, a code, a client secret.
+/// Text that is never printed: a token, a code, a client secret. Cheap to clone: clones share the
+/// text, which is wiped with the last of them.
 #[derive(Clone)]
-pub struct SecretString(Zeroizing<String>);
+pub struct SecretString(Arc<Zeroizing<String>>);
 
 /// Bytes that are never printed: a key, a root, a pad.
 #[derive(Clone)]
@@ -18,7 +19,7 @@ pub struct SecretBytes<const N: usize>(Zeroizing<[u8; N]>);
 impl SecretString {
     /// Takes ownership of secret text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self(Arc::new(Zeroizing::new(text.into())))
     }
 
     /// The text itself. Each use is a place where the secret leaves its type.

@@ -198,3 +198,6 @@ fn token_hash(token: &str) -> TokenHash {
     }
     hash
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,3 +229,6 @@ pub(crate) fn retired_half(half: &[u8; 32]) -> RetiredHalf {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests;

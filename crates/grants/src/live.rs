@@ -127,6 +127,16 @@ impl Live {
         self.keys.is_key(key)
     }
 
+    /// When the grant can no longer be used: its own end, or that of an identity token which
+    /// nothing can refresh.
+    pub(crate) fn end_of(&self, line: &Line) -> Timestamp {
+        let tokens = &self.identity().tokens;
+        match (tokens.expires_at, &self.refresher) {
+            (Some(end), Some(refresher)) if !refresher.can_refresh(tokens) => line.ends_at.min(end),
+            _ => line.ends_at,
+        }
+    }
+
     pub(crate) fn ends_at(&self) -> Timestamp {
         self.hot().ends_at
     }

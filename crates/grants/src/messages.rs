@@ -1,6 +1,6 @@
 //! What is asked of the life of a grant, and what it answers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use domain::{
     address::ClientNetwork,
@@ -54,7 +54,6 @@ pub struct CompletedLogin {
 }
 
 /// A request to redeem an authorization code; the client has already proven itself.
-#[derive(Debug)]
 pub struct Redemption<'a> {
     /// The code as it was shown.
     pub code: &'a str,
@@ -72,7 +71,6 @@ pub struct Redemption<'a> {
 }
 
 /// A request to refresh; the client has already proven itself.
-#[derive(Debug)]
 pub struct Rotation<'a> {
     /// The refresh token as it was shown.
     pub refresh_token: &'a str,
@@ -108,6 +106,36 @@ pub struct IssuedTokens {
     pub auth_time: Timestamp,
     /// The `nonce` of the authorization request; only when a code is redeemed.
     pub nonce: Option<String>,
+}
+
+// === impl Redemption ===
+
+/// Without the code and what proves it.
+impl fmt::Debug for Redemption<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Redemption")
+            .field("client", &self.client)
+            .field("resource", &self.resource)
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Rotation ===
+
+/// Without the token.
+impl fmt::Debug for Rotation<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Rotation")
+            .field("client", &self.client)
+            .field("is_confidential", &self.is_confidential)
+            .field("scopes", &self.scopes)
+            .field("resource", &self.resource)
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why no tokens are issued.

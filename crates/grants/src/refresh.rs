@@ -6,13 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{random::Random, time::Timestamp};
+use domain::random::Random;
 use idp::provider::{IdentityRefresher, IdentityTokens, RefreshError};
 use store::{Settled, StoreUnavailable, StoredGrant, StoredIdentity};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     audit::EndReason,
@@ -22,35 +19,10 @@ use crate::{
     session::{IdentityError, IdentityToken},
 };
 
-/// What is known of the refreshes of one grant in this process.
-#[derive(Debug, Default)]
-pub(crate) struct RefreshState {
-    flight: Option<Flight>,
-    /// Failed refreshes since the last one that succeeded.
-    failures: u32,
-    /// Until then nobody asks the provider again.
-    retry_at: Option<Timestamp>,
-    /// Until then no refusal by the MCP server is a reason to refresh.
-    fresh_refused_until: Option<Timestamp>,
-}
+mod flight;
 
-/// A running refresh.
-#[derive(Clone, Debug)]
-struct Flight {
-    started: Instant,
-    landed: watch::Receiver<Option<Landing>>,
-}
-
-/// How a refresh came out.
-#[derive(Clone, Debug)]
-enum Landing {
-    /// There is a newer token, stored.
-    Renewed,
-    /// A passing fault.
-    Failed(String),
-    /// The grant has ended.
-    Ended,
-}
+pub(crate) use flight::RefreshState;
+use flight::{Boarding, Flight, Landing};
 
 /// What a caller has in hand while a refresh runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,18 +33,6 @@ enum AtHand {
     Refused,
 }
 
-/// What to do for a caller that needs a newer token.
-enum Boarding {
-    /// There is one by now.
-    Landed,
-    /// Wait for this refresh.
-    Aboard(Flight),
-    /// It is too soon after a failure.
-    Grounded { retry_after: Duration },
-}
-
-/// How long a refusal of a fresh token keeps further refusals from refreshing.
-const FRESH_REFUSED_LIFE: Duration = Duration::from_secs(60);
 /// Longest pause between two refreshes of a grant while the provider fails and the token at hand
 /// is still good.
 const LONGEST_PAUSE_AHEAD: Duration = Duration::from_secs(30);
@@ -118,9 +78,10 @@ impl Heart {
             return self.identity_token(live).await;
         }
         let now = self.clock.now();
-        let until = live.refresh_state().fresh_refused_until;
-        // Where nothing can be refreshed asking would not help either; its grant ends with it.
-        if until.is_some_and(|until| now < until) || !can_refresh(live, &identity.tokens) {
+        let is_fresh_refused = live.refresh_state().is_fresh_refused(now);
+        // Where nothing can be refreshed asking would not help either; the grant ends with its
+        // token, not before.
+        if is_fresh_refused || !can_refresh(live, &identity.tokens) {
             return Err(IdentityError::FreshRefused);
         }
         Box::pin(self.renew(live, &identity, AtHand::Refused)).await
@@ -131,8 +92,7 @@ impl Heart {
         if live.identity().version != refused.version {
             return;
         }
-        let until = self.clock.now().plus(FRESH_REFUSED_LIFE);
-        live.refresh_state().fresh_refused_until = Some(until);
+        live.refresh_state().note_fresh_refused(self.clock.now());
         tracing::warn!(
             grant.id = %live.id,
             client.id = %live.facts.client,
@@ -150,20 +110,19 @@ impl Heart {
         at_hand: AtHand,
     ) -> Result<IdentityToken, IdentityError> {
         let failure = match self.board(live, held.version) {
-            Boarding::Landed => return Ok(IdentityToken::of(&live.identity())),
-            Boarding::Grounded { retry_after } => {
+            None => return Ok(IdentityToken::of(&live.identity())),
+            Some(Boarding::Grounded { retry_after }) => {
                 let reason = "the last attempt failed a moment ago".to_owned();
                 unavailable(reason, retry_after)
             }
-            Boarding::Aboard(flight) => match self.wait_for(flight, held, at_hand).await {
-                Some(Landing::Renewed) => return Ok(IdentityToken::of(&live.identity())),
-                Some(Landing::Ended) => return Err(ended(live)),
-                Some(Landing::Failed(reason)) => unavailable(reason, Grants::RETRY_AFTER),
-                None => {
-                    let reason = "it takes too long".to_owned();
-                    unavailable(reason, Grants::RETRY_AFTER)
+            Some(Boarding::First(_, flight) | Boarding::Aboard(flight)) => {
+                match self.wait_for(flight, held, at_hand).await {
+                    Some(Landing::Renewed) => return Ok(IdentityToken::of(&live.identity())),
+                    Some(Landing::Ended) => return Err(ended(live)),
+                    Some(Landing::Failed(reason)) => unavailable(reason, Grants::RETRY_AFTER),
+                    None => unavailable("it takes too long".to_owned(), Grants::RETRY_AFTER),
                 }
-            },
+            }
         };
         if at_hand == AtHand::Usable && held.is_valid(self.clock.now()) {
             return Ok(IdentityToken::of(held));
@@ -171,37 +130,26 @@ impl Heart {
         Err(failure)
     }
 
-    /// The one place where it is decided that the provider is asked.
-    fn board(self: &Arc<Self>, live: &Arc<Live>, version: u64) -> Boarding {
+    /// Starts a refresh unless there is one, or has been; `None` if there is a newer token by now.
+    fn board(self: &Arc<Self>, live: &Arc<Live>, version: u64) -> Option<Boarding> {
         let mut state = live.refresh_state();
-        // A refresh publishes its token before it leaves the state: whoever finds no flight here
+        // A refresh publishes its token before it leaves the state: whoever finds none under way
         // sees the newer version.
         if live.identity().version > version {
-            return Boarding::Landed;
+            return None;
         }
-        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.is_under_way()) {
-            return Boarding::Aboard(flight.clone());
-        }
-        let now = self.clock.now();
-        if let Some(retry_at) = state.retry_at.filter(|retry_at| now < *retry_at) {
-            return Boarding::Grounded {
-                retry_after: retry_at.since(now),
-            };
-        }
-        let (landing, landed) = watch::channel(None);
-        let flight = Flight {
-            started: Instant::now(),
-            landed,
-        };
-        state.flight = Some(flight.clone());
+        let boarding = state.board(self.clock.now());
         drop(state);
+        let Boarding::First(pilot, flight) = boarding else {
+            return Some(boarding);
+        };
         let (heart, live) = (Arc::clone(self), Arc::clone(live));
         self.tasks.spawn(async move {
-            let outcome = heart.fly(&live).await;
-            heart.land(&live, &outcome);
-            landing.send_replace(Some(outcome));
+            let landing = heart.fly(&live).await;
+            heart.land(&live, &landing);
+            pilot.tell(landing);
         });
-        Boarding::Aboard(flight)
+        Some(Boarding::Aboard(flight))
     }
 
     /// `None` if it takes longer than this caller can wait.
@@ -218,37 +166,20 @@ impl Heart {
         } else {
             Instant::now() + self.pace.refresh
         };
-        let landed = flight.landed.wait_for(Option::is_some);
-        match timeout_at(deadline, landed).await {
-            Ok(Ok(landing)) => landing.clone(),
-            Ok(Err(_)) => Some(Landing::Failed("the refresh was cut off".to_owned())),
-            Err(_) => None,
-        }
+        timeout_at(deadline, flight.landed()).await.ok()
     }
 
-    fn land(&self, live: &Live, outcome: &Landing) {
-        let is_usable = live.identity().is_valid(self.clock.now());
-        let mut state = live.refresh_state();
-        state.flight = None;
-        match outcome {
-            Landing::Renewed | Landing::Ended => {
-                state.failures = 0;
-                state.retry_at = None;
-            }
-            Landing::Failed(_) => {
-                let longest = if is_usable {
-                    LONGEST_PAUSE_AHEAD
-                } else {
-                    LONGEST_PAUSE
-                };
-                let pause = Duration::from_secs(1 << state.failures.min(8)).min(longest);
-                state.failures = state.failures.saturating_add(1);
-                state.retry_at = Some(self.clock.now().plus(pause));
-            }
-        }
+    fn land(&self, live: &Live, landing: &Landing) {
+        let now = self.clock.now();
+        let longest_pause = if live.identity().is_valid(now) {
+            LONGEST_PAUSE_AHEAD
+        } else {
+            LONGEST_PAUSE
+        };
+        live.refresh_state().land(landing, longest_pause, now);
     }
 
-    /// One refresh, from taking the lease to the stored answer.
+    /// One refresh, from the question to the stored answer.
     async fn fly(&self, live: &Arc<Live>) -> Landing {
         let held = live.identity();
         let Some(provider) = live.refresher.clone() else {
@@ -426,15 +357,6 @@ impl Heart {
     }
 }
 
-// === impl Flight ===
-
-impl Flight {
-    /// A task that was lost without landing leaves the way free for the next.
-    fn is_under_way(&self) -> bool {
-        self.landed.borrow().is_some() || self.landed.has_changed().is_ok()
-    }
-}
-
 fn can_refresh(live: &Live, tokens: &IdentityTokens) -> bool {
     live.refresher
         .as_ref()
@@ -459,3 +381,6 @@ fn jittered(pause: Duration, random: &dyn Random) -> Duration {
     let [byte] = random.bytes::<1>();
     pause / 2 + (pause / 2) * u32::from(byte) / 255
 }
+
+#[cfg(test)]
+mod tests;

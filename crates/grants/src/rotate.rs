@@ -90,7 +90,8 @@ impl Heart {
         }
         // A provider that is no longer configured can keep no session going; nothing is erased,
         // so that the session goes on if it comes back.
-        if live.is_ended() || line.is_over(self.clock.now()) || live.refresher.is_none() {
+        let is_over = live.end_of(line) <= self.clock.now();
+        if live.is_ended() || is_over || live.refresher.is_none() {
             return Err(TokenError::Ended);
         }
         if rotation
@@ -183,7 +184,7 @@ impl Heart {
     /// made.
     pub(crate) fn issue(&self, live: &Arc<Live>, root: &Root<'_>, line: &Line) -> IssuedTokens {
         let now = self.clock.now();
-        let expires_at = line.ends_at.min(now.plus(self.settings.access_life));
+        let expires_at = live.end_of(line).min(now.plus(self.settings.access_life));
         IssuedTokens {
             access_token: access_token(live, line, expires_at),
             expires_in: expires_at.since(now),

@@ -34,7 +34,7 @@ pub struct IdentityToken {
 pub enum IdentityError {
     /// The provider refused for good, or the identity session had no way to go on: the grant has
     /// ended.
-    #[error("the identity provider ended the session: {0}")]
+    #[error("the session has ended: {0}")]
     Ended(String),
     /// The MCP server refused a token that was fresh less than a minute ago: asking the provider
     /// again would not help. The grant lives.
@@ -55,6 +55,11 @@ pub enum IdentityError {
 impl Session {
     pub(crate) const fn new(live: Arc<Live>, heart: Arc<Heart>) -> Self {
         Self { live, heart }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn identity_version(&self) -> u64 {
+        self.live.identity().version
     }
 
     /// The public id of its grant.

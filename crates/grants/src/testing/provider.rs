@@ -22,9 +22,13 @@ use super::{HOUR, ManualClock, PROVIDER};
 pub(crate) enum Answer {
     /// New tokens of this life in seconds.
     Tokens(Option<u64>),
+    /// The same, and no way to go on.
+    TokensWithoutRefresh(u64),
     Unavailable,
     Refused,
     Misconfigured,
+    /// A defect.
+    Panic,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,11 @@ impl ScriptedProvider {
 
     pub(crate) fn will(&self, answers: &[Answer]) {
         self.script.lock().unwrap().extend(answers);
+    }
+
+    /// From now on it answers well.
+    pub(crate) fn forget_script(&self) {
+        self.script.lock().unwrap().clear();
     }
 
     /// How often it was asked.
@@ -131,8 +140,14 @@ impl IdentityRefresher for ScriptedProvider {
                     Err(RefreshError::Refused("rotated".to_owned()))
                 }
             }
+            Answer::TokensWithoutRefresh(life) => {
+                let mut tokens = self.make(Some(life));
+                tokens.refresh_token = None;
+                Ok(tokens)
+            }
             Answer::Unavailable => Err(RefreshError::Unavailable("503".to_owned())),
             Answer::Refused => Err(RefreshError::Refused("invalid_grant".to_owned())),
+            Answer::Panic => panic!("as it was told"),
             Answer::Misconfigured => Err(RefreshError::Misconfigured("invalid_client".to_owned())),
         }
     }

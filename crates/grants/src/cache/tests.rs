@@ -1,0 +1,82 @@
+use super::*;
+use crate::{
+    keys::Root,
+    lookup::{Found, StoredRecord},
+    record::CodeState,
+    testing::{ISSUER, World},
+};
+use domain::credential::Credential;
+
+/// A grant read from the store, with the keys that its code opens it with.
+async fn stored(world: &World, code: &str) -> (Box<StoredRecord>, crate::keys::GrantKeys) {
+    let credential = Credential::parse(code).unwrap();
+    let heart = &world.grants.heart;
+    let patience = heart.patience();
+    let Ok(Found::Stored(stored)) = heart.find(&credential.grant, &patience).await else {
+        panic!("it is in the store and not in memory");
+    };
+    let CodeState::Open { pad, .. } = &stored.line.line.code else {
+        panic!("its code is not redeemed");
+    };
+    let keys = Root::from_half(&credential, &pad.0, ISSUER).grant_keys();
+    (stored, keys)
+}
+
+#[tokio::test]
+async fn an_end_between_reading_and_admitting_wins() {
+    let world = World::new();
+    let code = world.open().await;
+    let grant = Credential::parse(code.expose()).unwrap().grant;
+    let (read, keys) = stored(&world, code.expose()).await;
+    world.grants.end(&grant).await.unwrap();
+    let admitted = world.grants.heart.admit(grant, *read, keys).unwrap();
+    assert!(admitted.is_err());
+    assert!(world.grants.heart.registry.find(&grant).is_none());
+}
+
+#[tokio::test]
+async fn a_grant_is_in_memory_once() {
+    let world = World::new();
+    let code = world.open().await;
+    let grant = Credential::parse(code.expose()).unwrap().grant;
+    let (first, first_keys) = stored(&world, code.expose()).await;
+    let (second, second_keys) = stored(&world, code.expose()).await;
+    let heart = &world.grants.heart;
+    let first = heart.admit(grant, *first, first_keys).unwrap().unwrap();
+    let second = heart.admit(grant, *second, second_keys).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    assert!(Arc::ptr_eq(&first, &heart.registry.find(&grant).unwrap()));
+}
+
+#[tokio::test]
+async fn who_is_held_by_nobody_and_not_kept_warm_is_forgotten() {
+    let mut settings = crate::testing::settings();
+    settings.cache_bytes = 0;
+    let world = World::with(settings, crate::testing::pace());
+    let connected = world.connect().await;
+    let session = world.used(&connected.access, 1).await;
+    let grant = session.grant();
+    let registry = &world.grants.heart.registry;
+    assert!(registry.find(&grant).is_some());
+    drop(session);
+    assert!(registry.find(&grant).is_none());
+    assert!(registry.known().lives.is_empty());
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_bytes() {
+    let mut settings = crate::testing::settings();
+    settings.cache_bytes = 64 << 10;
+    let world = World::with(settings, crate::testing::pace());
+    let mut connected = Vec::new();
+    for _ in 0..60 {
+        connected.push(world.connect().await);
+    }
+    let registry = &world.grants.heart.registry;
+    assert!(registry.warm.weight() <= 64 << 10);
+    assert!((1..60).contains(&registry.warm.len()));
+    assert_eq!(registry.known().lives.len(), registry.warm.len());
+    for one in &connected {
+        assert!(world.call(&one.access, 1).await.is_ok());
+    }
+}
