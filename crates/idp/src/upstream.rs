@@ -275,19 +275,8 @@ impl IdentityRefresher for UpstreamProvider {
             .token_endpoint
             .ask(&self.http, &form, &[refresh_token])
             .await?;
-        answer.scope = answer.scope.or_else(|| Some(current.scope.clone()));
-        let mut tokens = self.tokens(answer, asked);
-        tokens.refresh_token = tokens
-            .refresh_token
-            .or_else(|| current.refresh_token.clone());
-        tokens.id_token = tokens.id_token.or_else(|| current.id_token.clone());
-        for (name, value) in &current.extra {
-            tokens
-                .extra
-                .entry(name.clone())
-                .or_insert_with(|| value.clone());
-        }
-        Ok(tokens)
+        answer.carry_over(current);
+        Ok(self.tokens(answer, asked))
     }
 }
 

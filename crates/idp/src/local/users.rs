@@ -19,7 +19,7 @@ use super::InvalidUsers;
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MAX_ROUNDS: u32 = 100;
 
-const HOW: &str = "`mcp-auth-proxy` makes one from a password";
+const HOW: &str = "`mcp-auth-proxy hash-password` makes one";
 
 /// A users file and what was last read from it.
 #[derive(Debug)]

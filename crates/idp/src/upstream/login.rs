@@ -16,9 +16,10 @@ use super::{
 };
 use crate::provider::{Identity, IdentityRefresher as _};
 
-/// Claims about the token rather than about the person.
-const PROTOCOL_CLAIMS: [&str; 12] = [
+/// Claims about the token rather than about the person, and `sub`, which the subject holds.
+const PROTOCOL_CLAIMS: [&str; 13] = [
     "iss",
+    "sub",
     "aud",
     "azp",
     "exp",

@@ -114,7 +114,7 @@ async fn a_login_gives_identity_and_tokens() {
     assert_eq!(identity.subject.as_str(), "alice");
     assert_eq!(
         Value::Object(identity.claims),
-        json!({ "sub": "alice", "email": "alice@example.com", "name": "Alice" })
+        json!({ "email": "alice@example.com", "name": "Alice" })
     );
     assert_eq!(identity.auth_time, Some(Timestamp::from_unix(NOW - 5)));
     let tokens = identity.tokens;

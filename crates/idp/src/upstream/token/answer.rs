@@ -5,6 +5,8 @@ use std::time::Duration;
 use domain::{scope::Scope, secret::SecretString};
 use serde_json::{Map, Value};
 
+use crate::provider::IdentityTokens;
+
 /// Members that have a field of their own, or say nothing that is used.
 const KNOWN: [&str; 6] = [
     "access_token",
@@ -50,8 +52,23 @@ impl TokenAnswer {
             id_token: secret("id_token"),
             expires_in: members.get("expires_in").and_then(lifetime),
             scope: members.get("scope").and_then(scope),
-            extra: extra(members),
+            extra: bounded(members),
         })
+    }
+
+    /// Takes over what this answer leaves out from the session that it renews. The old expiry says
+    /// nothing about the new access token and stays behind.
+    pub(in super::super) fn carry_over(&mut self, current: &IdentityTokens) {
+        if self.refresh_token.is_none() {
+            self.refresh_token.clone_from(&current.refresh_token);
+        }
+        if self.id_token.is_none() {
+            self.id_token.clone_from(&current.id_token);
+        }
+        self.scope.get_or_insert_with(|| current.scope.clone());
+        let mut extra = current.extra.clone();
+        extra.append(&mut self.extra);
+        self.extra = bounded(extra);
     }
 }
 
@@ -82,17 +99,21 @@ fn scope(value: &Value) -> Option<String> {
     (!scopes.is_empty()).then(|| scopes.join(" "))
 }
 
-fn extra(members: Map<String, Value>) -> Map<String, Value> {
-    let mut room = MAX_EXTRA;
-    members
+/// Further members within the bounds, the smallest first: identifiers and URLs before documents.
+fn bounded(members: Map<String, Value>) -> Map<String, Value> {
+    let size = |(name, value): &(String, Value)| name.len() + value.to_string().len();
+    let mut further: Vec<(String, Value)> = members
         .into_iter()
-        .filter(|(name, value)| {
-            let size = name.len() + value.to_string().len();
-            let fits = !KNOWN.contains(&name.as_str()) && size <= MAX_EXTRA_MEMBER.min(room);
-            if fits {
-                room -= size;
-            }
-            fits
+        .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
+        .collect();
+    further.sort_by_key(size);
+    let mut room = MAX_EXTRA;
+    further
+        .into_iter()
+        .take_while(|member| {
+            let left = room.checked_sub(size(member));
+            room = left.unwrap_or(0);
+            left.is_some() && size(member) <= MAX_EXTRA_MEMBER
         })
         .collect()
 }

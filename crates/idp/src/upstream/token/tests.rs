@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use reqwest::StatusCode;
 use serde_json::json;
 
+use domain::time::Timestamp;
+
 use super::*;
+use crate::provider::IdentityTokens;
 
 fn judged(status: u16, body: &str) -> Result<TokenAnswer, TokenFailure> {
     let answer = Answer {
@@ -158,8 +161,26 @@ fn further_members_are_kept_within_bounds() {
         .map(|index| (format!("member{index}"), json!("x".repeat(2000))))
         .chain([("access_token".to_owned(), json!("a"))])
         .collect();
-    let kept = tokens(&Value::Object(many)).extra;
+    let mut kept = tokens(&Value::Object(many)).extra;
     assert_eq!(kept.len(), 8);
+    // Nor do they add up over refreshes, and what identifies somebody is never crowded out.
+    for index in 0..20 {
+        let mut answer = tokens(&json!({
+            "access_token": "a", "user_id": 7, format!("more{index}"): "x".repeat(2000),
+        }));
+        answer.carry_over(&IdentityTokens {
+            access_token: SecretString::new("a"),
+            refresh_token: None,
+            expires_at: None,
+            issued_at: Timestamp::from_unix(0),
+            scope: String::new(),
+            id_token: None,
+            extra: kept,
+        });
+        kept = answer.extra;
+        assert_eq!(kept["user_id"], 7);
+        assert!(kept.len() <= 9);
+    }
 }
 
 #[test]
