@@ -9,6 +9,7 @@ mod dotenv;
 mod edge;
 mod env;
 mod listener;
+mod log;
 mod signing_keys;
 mod system;
 
