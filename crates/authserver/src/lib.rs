@@ -10,5 +10,7 @@ mod endpoint;
 mod flow;
 mod limits;
 mod server;
+#[cfg(test)]
+mod testing;
 
 pub use server::{AuthServer, Limits, ProtectedResource, Settings, router};

@@ -1,6 +1,9 @@
 //! Answers for browser clients of other origins: machine endpoints are open to all of them, since
 //! nothing there goes by cookies.
 
+#[cfg(test)]
+mod tests;
+
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},

@@ -1,6 +1,9 @@
 //! The discovery documents: authorization server (RFC 8414, and under OpenID Connect's name) and
 //! protected resource (RFC 9728).
 
+#[cfg(test)]
+mod tests;
+
 use axum::{
     Router,
     body::Bytes,

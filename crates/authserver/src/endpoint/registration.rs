@@ -1,5 +1,8 @@
 //! `/reg`: clients register themselves (RFC 7591).
 
+#[cfg(test)]
+mod tests;
+
 use axum::{
     Extension, Json,
     body::Bytes,

@@ -1,5 +1,8 @@
 //! `/token/revocation`: a client throws a token away (RFC 7009).
 
+#[cfg(test)]
+mod tests;
+
 use axum::{
     Extension,
     body::Bytes,

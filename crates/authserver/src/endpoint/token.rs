@@ -1,5 +1,8 @@
 //! `/token`: codes and refresh tokens become access tokens (RFC 6749 §3.2).
 
+#[cfg(test)]
+mod tests;
+
 use axum::{
     Extension, Json,
     body::Bytes,

@@ -1,0 +1,137 @@
+mod clients;
+mod codes;
+mod faults;
+mod refreshes;
+
+use axum::http::Method;
+
+use crate::testing::{Answer, Setup, TestServer, code_fields, form_request, text};
+
+fn assert_refused(answer: &Answer, status: u16, error: &str) {
+    assert_eq!(
+        (answer.status, answer.error().as_str()),
+        (status, error),
+        "{answer:?}"
+    );
+    assert_eq!(answer.header("pragma"), Some("no-cache"));
+}
+
+#[tokio::test]
+async fn the_grant_type_is_one_of_two() {
+    let server = TestServer::start();
+    let client = server.public_client().await;
+    let asker = ("client_id", client.as_str());
+    assert_refused(
+        &server.post("/token", &[asker]).await,
+        400,
+        "invalid_request",
+    );
+    let empty = server.post("/token", &[asker, ("grant_type", "")]).await;
+    assert_refused(&empty, 400, "invalid_request");
+    for other in ["client_credentials", "password", "AUTHORIZATION_CODE"] {
+        let answer = server.post("/token", &[asker, ("grant_type", other)]).await;
+        assert_refused(&answer, 400, "unsupported_grant_type");
+    }
+}
+
+#[tokio::test]
+async fn only_a_form_is_read() {
+    let server = TestServer::start();
+    let client = server.public_client().await;
+    let code = server.code(&client).await;
+    let fields = code_fields(&client, &code);
+    for kind in [
+        "application/json",
+        "text/plain",
+        "multipart/form-data; boundary=x",
+    ] {
+        let mut request = form_request("/token", &[], &fields);
+        let kind = kind.parse().unwrap();
+        request.headers_mut().insert("content-type", kind);
+        assert_refused(&server.send(request).await, 400, "invalid_request");
+    }
+    let mut request = form_request("/token", &[], &fields);
+    let kind = "Application/X-WWW-Form-Urlencoded; charset=UTF-8"
+        .parse()
+        .unwrap();
+    request.headers_mut().insert("content-type", kind);
+    assert_eq!(server.send(request).await.status, 200);
+}
+
+#[tokio::test]
+async fn parameters_in_the_query_are_not_read() {
+    let server = TestServer::start();
+    let client = server.public_client().await;
+    let answer = server
+        .post(
+            "/token?grant_type=refresh_token",
+            &[("client_id", client.as_str())],
+        )
+        .await;
+    assert_refused(&answer, 400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_repeated_parameter_is_refused_before_the_code_is_touched() {
+    let server = TestServer::start();
+    let client = server.public_client().await;
+    let code = server.code(&client).await;
+    for repeated in [
+        "grant_type",
+        "code",
+        "client_id",
+        "code_verifier",
+        "unheard_of",
+    ] {
+        let mut fields = code_fields(&client, &code).to_vec();
+        fields.extend([("unheard_of", "x"), (repeated, "x")]);
+        assert_refused(
+            &server.post("/token", &fields).await,
+            400,
+            "invalid_request",
+        );
+    }
+    assert_eq!(server.redeem(&client, &code).await.status, 200);
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_one_is_served() {
+    let server = TestServer::start();
+    for method in [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+    ] {
+        let answer = server.ask(method.clone(), "/token").await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some("POST")),
+            "{method}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_above_the_bound_is_refused() {
+    let server = TestServer::start();
+    let long = "x".repeat(65_537);
+    let answer = server.post("/token", &[("code", &long)]).await;
+    assert_refused(&answer, 413, "invalid_request");
+}
+
+#[tokio::test]
+async fn it_is_served_below_a_prefix_and_at_the_root_for_older_clients() {
+    for path in ["/team/token", "/token"] {
+        let server = TestServer::with(&Setup {
+            base_url: "https://proxy.example/team",
+            ..Setup::default()
+        });
+        let client = server.public_client().await;
+        let code = server.code(&client).await;
+        let answer = server.post(path, &code_fields(&client, &code)).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(text(&answer.json(), "token_type"), "Bearer");
+    }
+}
