@@ -10,6 +10,7 @@ mod edge;
 mod env;
 mod listener;
 mod log;
+mod private_file;
 mod signing_keys;
 mod system;
 

@@ -2,21 +2,20 @@
 //! file beside the embedded store, for its owner only.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
 };
 
 use anyhow::{Context as _, Result, bail};
 use domain::secret::SecretString;
 use jose::signing::{SigningAlgorithm, SigningKeys};
 
+use crate::private_file::{self, OWNER_ONLY};
+
 /// The file in the data directory.
 const FILE: &str = "signing-keys.json";
-
-/// Where the keys are written before they take their name.
-const UNFINISHED: &str = "signing-keys.json.new";
 
 /// RS256 first: it is what a client expects that asked for nothing (OpenID Connect Core §3.1.3.7).
 const ALGORITHMS: [SigningAlgorithm; 3] = [
@@ -28,9 +27,6 @@ const ALGORITHMS: [SigningAlgorithm; 3] = [
 /// More than any sensible key set, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;
 
-/// Mode of files that hold secrets: their owner's alone.
-const OWNER_ONLY: u32 = 0o600;
-
 /// Reads the keys in the data directory, or makes them where there are none, as a JWK Set. To be
 /// called by one process at a time: by the one that holds the store of the same directory.
 ///
@@ -41,7 +37,7 @@ pub(crate) fn load_or_make(directory: &Path) -> Result<SecretString> {
     let path = directory.join(FILE);
     match File::open(&path) {
         Ok(file) => read(file, &path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(directory, &path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path),
         Err(error) => Err(error).with_context(|| cannot_read(&path)),
     }
 }
@@ -78,14 +74,14 @@ fn tighten(file: &File, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make(directory: &Path, path: &Path) -> Result<SecretString> {
+fn make(path: &Path) -> Result<SecretString> {
     let keys = ALGORITHMS
         .into_iter()
         .map(SigningKeys::generate)
         .collect::<Result<Vec<_>, _>>()?;
     let keys: Vec<&str> = keys.iter().map(SecretString::expose).collect();
     let text = SecretString::new(format!("{{\"keys\":[\n{}\n]}}\n", keys.join(",\n")));
-    write(directory, path, &text).with_context(|| {
+    private_file::write(path, text.expose()).with_context(|| {
         format!(
             "the signing keys cannot be kept in {}; give OIDC_PROVIDER_JWKS, or set \
              MCP_AUTH_PROXY_DATA_DIR to a directory that can be written",
@@ -94,25 +90,6 @@ fn make(directory: &Path, path: &Path) -> Result<SecretString> {
     })?;
     tracing::info!("made signing keys, kept in {}", path.display());
     Ok(text)
-}
-
-/// All or nothing, also when the machine stops in between: the name appears with the whole content
-/// behind it.
-fn write(directory: &Path, path: &Path, text: &SecretString) -> io::Result<()> {
-    let unfinished: PathBuf = directory.join(UNFINISHED);
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(OWNER_ONLY)
-        .open(&unfinished)?;
-    file.write_all(text.expose().as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    File::open(directory)?.sync_all()
 }
 
 fn cannot_read(path: &Path) -> String {

@@ -5,7 +5,9 @@ use std::{
 
 use jose::signing::SigningKeys;
 
-use super::{FILE, UNFINISHED, load_or_make};
+use super::{FILE, load_or_make};
+
+const UNFINISHED: &str = "signing-keys.json.new";
 
 #[test]
 fn keys_are_made_once_for_their_owner_alone() {
