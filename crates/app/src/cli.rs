@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use url::Url;
 
-use crate::env::{ALL, Variable};
+use crate::env::{ALL, Variable, table as variable};
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Invocation {
     Config(Flags),
     /// Try it out, without any service or account.
     Demo(DemoArguments),
+    /// Ask the proxy that runs on the data directory how it is.
+    Status(StatusArguments),
     /// Hash a password for a users file.
     HashPassword,
 }
@@ -39,6 +41,15 @@ pub(crate) struct DemoArguments {
     pub(crate) base_url: Option<String>,
 }
 
+/// What `status` was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StatusArguments {
+    /// Where the data directory is.
+    pub(crate) flags: Flags,
+    /// JSON instead of text.
+    pub(crate) json: bool,
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -53,6 +64,10 @@ where
     Ok(match matches.subcommand() {
         Some(("demo", matches)) => Invocation::Demo(demo_arguments(matches)),
         Some(("config", own)) => Invocation::Config(Flags::of(&matches).over(Flags::of(own))),
+        Some(("status", own)) => Invocation::Status(StatusArguments {
+            flags: Flags::of(&matches).over(Flags::of(own)),
+            json: own.get_flag("json"),
+        }),
         Some(("hash-password", _)) => Invocation::HashPassword,
         _ => Invocation::Serve(Flags::of(&matches)),
     })
@@ -77,6 +92,7 @@ pub(crate) fn command() -> Command {
                 .args(setting_arguments()),
         )
         .subcommand(demo())
+        .subcommand(status())
         .subcommand(
             Command::new("hash-password")
                 .about("Read a password from standard input and print its hash for a users file"),
@@ -95,7 +111,7 @@ fn demo() -> Command {
                 .long("server")
                 .value_name("URL")
                 .value_parser(server_url)
-                .help("Your own MCP server, already running"),
+                .help("Your own MCP server, already running (or started by COMMAND)"),
         )
         .arg(
             Arg::new("fresh")
@@ -121,8 +137,30 @@ fn demo() -> Command {
                 .last(true)
                 .num_args(1..)
                 .value_name("COMMAND")
-                .conflicts_with("server")
-                .help("Your own MCP server, to be started; it finds its port in PORT"),
+                .help(
+                    "Your own MCP server, to be started; it listens at --server \
+                     [default: http://localhost:3000/mcp] and finds the port in PORT",
+                ),
+        )
+}
+
+fn status() -> Command {
+    let directory = [
+        &variable::MCP_AUTH_PROXY_DATA_DIR,
+        &variable::MCP_AUTH_PROXY_CONFIG,
+    ];
+    Command::new("status")
+        .about("Ask the proxy that runs on the data directory how it is")
+        .args(setting_arguments().filter(move |argument| {
+            directory
+                .iter()
+                .any(|variable| argument.get_id() == variable.name)
+        }))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print JSON"),
         )
 }
 
@@ -181,7 +219,8 @@ impl Flags {
     fn of(matches: &ArgMatches) -> Self {
         let given = |variable: &&'static Variable| {
             variable.flag?;
-            let text = matches.get_one::<String>(variable.name)?;
+            // A command may know some of the flags only.
+            let text = matches.try_get_one::<String>(variable.name).ok()??;
             (!text.is_empty()).then(|| (variable.name, text.clone()))
         };
         Self(ALL.iter().filter_map(given).collect())

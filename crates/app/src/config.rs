@@ -38,6 +38,15 @@ pub(crate) fn load(
     load::load(flags, environment)
 }
 
+/// Finds out where sessions are remembered, as [`load`] does, whatever else is configured: for
+/// commands that concern a proxy that runs.
+///
+/// # Errors
+/// With what is wrong about that.
+pub(crate) fn load_store(flags: &Flags, environment: &Environment) -> Result<StoreConfig, Faults> {
+    load::load_store(flags, environment)
+}
+
 /// Everything that serving needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {

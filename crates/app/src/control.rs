@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use domain::time::Timestamp;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -21,6 +22,12 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::StatusArguments,
+    config::{self, StoreConfig},
+    env::Environment,
+};
 
 mod status;
 
@@ -95,6 +102,24 @@ struct Response<A> {
 struct Refusal {
     code: String,
     message: String,
+}
+
+/// `mcp-auth-proxy status`: asks the proxy that runs on the configured data directory how it is,
+/// and returns what to print.
+///
+/// # Errors
+/// If there is none, or the data directory cannot be made out.
+pub(crate) async fn status_command(
+    arguments: &StatusArguments,
+    environment: &Environment,
+    now: Timestamp,
+) -> Result<String> {
+    let StoreConfig::Embedded { directory } = config::load_store(&arguments.flags, environment)?;
+    let status = ask_status(&directory).await?;
+    if arguments.json {
+        return Ok(format!("{}\n", serde_json::to_string(&status)?));
+    }
+    Ok(status.render(now))
 }
 
 /// Asks the proxy that runs on a data directory how it is.

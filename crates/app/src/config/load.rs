@@ -3,7 +3,7 @@
 use crate::{cli::Flags, env::Environment};
 
 use super::{
-    Config, Inherited,
+    Config, Inherited, StoreConfig,
     faults::{Faults, Warning},
     reader::Reader,
 };
@@ -13,6 +13,14 @@ mod issuing;
 mod operation;
 mod providers;
 mod servers;
+
+/// See [`super::load_store`].
+pub(super) fn load_store(flags: &Flags, environment: &Environment) -> Result<StoreConfig, Faults> {
+    let mut reader = Reader::open(flags, environment);
+    let on_dyno = operation::is_on_dyno(&mut reader);
+    let store = operation::store(&mut reader, on_dyno);
+    store.ok_or_else(|| reader.into_parts().0)
+}
 
 /// See [`super::load`].
 pub(super) fn load(

@@ -11,7 +11,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{AskError, ControlSocket, SOCKET, Status, answer, ask_status};
+use super::{AskError, ControlSocket, SOCKET, Status, answer, ask_status, status_command};
+use crate::{cli::StatusArguments, env::Environment};
 
 fn status() -> Status {
     Status::of_this_process(
@@ -97,6 +98,31 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     assert!(error.to_string().contains(&pid), "{error}");
     assert!(ask_status(directory.path()).await.is_ok());
     serving.abort();
+}
+
+#[tokio::test]
+async fn the_command_needs_the_data_directory_alone() {
+    let setup = Setup::new().await;
+    let directory = setup.directory.path().to_str().unwrap();
+    let environment = Environment::of([("MCP_AUTH_PROXY_DATA_DIR", directory)]);
+    let now = Timestamp::from_unix(1_060);
+    let mut arguments = StatusArguments::default();
+    let text = status_command(&arguments, &environment, now).await.unwrap();
+    assert!(text.contains("up       1 min 0 s\n"), "{text}");
+
+    arguments.json = true;
+    let text = status_command(&arguments, &environment, now).await.unwrap();
+    let told: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(told["mcp_urls"][0], "http://localhost:3001/mcp");
+
+    let elsewhere = environment.with("MCP_AUTH_PROXY_DATA_DIR", "/nowhere");
+    let error = status_command(&arguments, &elsewhere, now)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("MCP_AUTH_PROXY_DATA_DIR"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
