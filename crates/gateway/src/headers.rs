@@ -11,8 +11,8 @@ use grants::IdentityToken;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, LOCATION, TRANSFER_ENCODING,
-        USER_AGENT,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, LOCATION, TE,
+        TRANSFER_ENCODING, USER_AGENT,
     },
 };
 use url::Url;
@@ -103,8 +103,14 @@ impl RequestHeaders {
         context: &RequestContext,
         client: Option<&ClientId>,
     ) {
+        let wants_trailers = accepts_trailers(headers);
         remove_connection_named(headers);
         remove_where(headers, is_taken_from_request);
+        if wants_trailers {
+            // We pass them on, so we may say so for our own hop (RFC 9110 §10.1.4).
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
         headers.insert(HOST, self.host.clone());
         headers
             .entry(USER_AGENT)
@@ -226,6 +232,16 @@ pub(crate) fn path_and_query(uri: &Uri) -> http::uri::PathAndQuery {
     uri.path_and_query()
         .cloned()
         .unwrap_or(http::uri::PathAndQuery::from_static("/"))
+}
+
+/// Whether the client reads trailers.
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// Removes what `Connection` names (RFC 9110 §7.6.1).
