@@ -1,7 +1,9 @@
-use std::ffi::OsString;
+use std::{ffi::OsString, sync::Arc};
 
 use domain::secret::SecretString;
 use gateway::process::Command;
+use idp::local::LocalProvider;
+use jose::signing::SigningKeys;
 use tempfile::TempDir;
 use url::Url;
 
@@ -10,7 +12,7 @@ use crate::{
     cli::DemoArguments,
     config::{ProviderConfig, StoreConfig},
     env::Environment,
-    system::SystemRandom,
+    system::{SystemClock, SystemRandom},
 };
 
 struct Setup {
@@ -86,6 +88,41 @@ async fn a_demo_needs_nothing() {
     assert!(text.contains("whoami"), "{text}");
     let answer = reqwest::get(config.servers[0].url.clone()).await.unwrap();
     assert_eq!(answer.status(), 405);
+}
+
+#[tokio::test]
+async fn the_printed_password_logs_the_user_in() {
+    let setup = Setup::new();
+    let hash = |password: &SecretString| Ok(LocalProvider::hash_password(password)?);
+    let (arguments, environment) = (&setup.arguments, &setup.environment);
+    let demo = prepare_below(
+        setup.temporary.path(),
+        arguments,
+        environment,
+        &SystemRandom,
+        hash,
+    )
+    .await
+    .unwrap();
+    let ProviderConfig::Local { users_file } = &demo.config.providers[0] else {
+        panic!("{:?}", demo.config.providers);
+    };
+    let StoreConfig::Embedded { directory } = &demo.config.store;
+    let keys = crate::signing_keys::load_or_make(directory).unwrap();
+    let (keys, _) = SigningKeys::parse(keys.expose()).unwrap();
+    let clock = Arc::new(SystemClock);
+    let issuer = demo.config.base_url.issuer();
+    let provider = LocalProvider::load(users_file, issuer, Arc::new(keys), clock).unwrap();
+    let url = demo.config.servers[0].url.as_str();
+    assert!(provider.login("demo", &password(&demo), url).await.is_ok());
+    let wrong = SecretString::new("abcd-abcd-abcd-abcd");
+    assert!(provider.login("demo", &wrong, url).await.is_err());
+}
+
+fn password(demo: &Prepared) -> SecretString {
+    let text = demo.announcement.expose();
+    let line = text.lines().find(|line| line.contains("password")).unwrap();
+    SecretString::new(line.split_whitespace().nth(1).unwrap())
 }
 
 #[tokio::test]
@@ -191,11 +228,6 @@ async fn a_server_of_ones_own_keeps_its_path() {
 #[tokio::test]
 async fn one_demo_at_a_time_and_the_next_has_the_same_user() {
     let mut setup = Setup::new();
-    let password = |demo: &Prepared| {
-        let text = demo.announcement.expose();
-        let line = text.lines().find(|line| line.contains("password")).unwrap();
-        SecretString::new(line.split_whitespace().nth(1).unwrap())
-    };
     let demo = setup.prepare().await.unwrap();
     let first = password(&demo);
     assert!(!format!("{demo:?}").contains(first.expose()));

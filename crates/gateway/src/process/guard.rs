@@ -117,9 +117,11 @@ impl Launcher {
         })
     }
 
+    /// With arguments before ours, by which a test binary finds the guard in itself.
     #[cfg(test)]
-    pub(super) fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
-        Self { program, arguments }
+    pub(super) fn with_arguments(mut self, arguments: Vec<OsString>) -> Self {
+        self.arguments = arguments;
+        self
     }
 
     /// The command that guards the server made of `words`.

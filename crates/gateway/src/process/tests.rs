@@ -84,10 +84,9 @@ fn settings(directory: &Path, url: &Url, script: &str) -> ProcessSettings {
 }
 
 fn launcher() -> guard::Launcher {
-    guard::Launcher::new(
-        std::env::current_exe().unwrap(),
-        entry("process::tests::guard_entry"),
-    )
+    guard::Launcher::own_binary()
+        .unwrap()
+        .with_arguments(entry("process::tests::guard_entry"))
 }
 
 fn entry(name: &str) -> Vec<std::ffi::OsString> {
