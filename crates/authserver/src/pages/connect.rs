@@ -1,9 +1,12 @@
 //! How to connect each client to an MCP endpoint.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{base_url::is_loopback, resource::Resource};
 use minijinja::value::Value;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use serde_json::json;
 use url::{Host, Url};
 
@@ -54,7 +57,7 @@ fn clients(name: &str, url: &str) -> Vec<ConnectClient> {
             text: Some("In ~/.cursor/mcp.json:"),
             link: Some(Value::from(cursor)),
             link_text: Some("Add to Cursor"),
-            ..lines("Cursor", servers(name, &json!({ "url": url })))
+            ..lines("Cursor", servers(name, json!({ "url": url })))
         },
         ConnectClient {
             text: Some(
@@ -82,7 +85,10 @@ fn clients(name: &str, url: &str) -> Vec<ConnectClient> {
                 "Any other client",
                 servers(
                     name,
-                    &json!({ "command": "npx", "args": ["-y", "mcp-remote", url] }),
+                    Program {
+                        command: "npx",
+                        args: ["-y", "mcp-remote", url],
+                    },
                 ),
             )
         },
@@ -96,9 +102,25 @@ fn clients(name: &str, url: &str) -> Vec<ConnectClient> {
     ]
 }
 
-fn servers(name: &str, entry: &serde_json::Value) -> String {
-    let config = json!({ "mcpServers": { name: entry } });
-    serde_json::to_string_pretty(&config).unwrap_or_default()
+/// The file that Cursor and many others read.
+#[derive(Serialize)]
+struct Servers<'a, T> {
+    #[serde(rename = "mcpServers")]
+    servers: BTreeMap<&'a str, T>,
+}
+
+/// A server that is a program to be started.
+#[derive(Serialize)]
+struct Program<'a> {
+    command: &'static str,
+    args: [&'a str; 3],
+}
+
+fn servers<T: Serialize>(name: &str, entry: T) -> String {
+    let servers = Servers {
+        servers: BTreeMap::from([(name, entry)]),
+    };
+    serde_json::to_string_pretty(&servers).unwrap_or_default()
 }
 
 /// A name for the server in a client's list: the part of its host that says most.

@@ -1,1 +1,7 @@
+//! Stories through the router, with a real store, real grants and a provider on loopback.
 
+mod authorize;
+mod callback;
+mod interaction;
+mod local;
+mod world;
