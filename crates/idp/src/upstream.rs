@@ -210,6 +210,15 @@ impl UpstreamProvider {
         &self.settings.scope
     }
 
+    /// The `prompt` with which the provider lets a person use another account.
+    pub fn account_prompt(&self) -> &'static str {
+        if self.metadata.lacks_account_choice {
+            "login"
+        } else {
+            "select_account"
+        }
+    }
+
     /// Checks the callback's `iss` (RFC 9207 §2.4): where the provider announces that it sends
     /// one, it must be there; where there is one, it must be the provider's.
     ///

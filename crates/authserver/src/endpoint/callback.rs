@@ -68,13 +68,7 @@ fn trouble(server: &AuthServer, error: CallbackError) -> Trouble {
     match error {
         CallbackError::StateMissing => not_ours(&cause),
         CallbackError::AlreadyDone => Trouble::already_done(cause),
-        CallbackError::Superseded(id) => Trouble::new(
-            StatusCode::CONFLICT,
-            "This login is void",
-            &["You began once more since, or this attempt had failed. Go on in the newest window, or try again."],
-            cause,
-        )
-        .with_way_back(server, id),
+        CallbackError::Superseded(id) => Trouble::superseded(cause).with_way_back(server, id),
         CallbackError::StateExpired(id) => Trouble::new(
             StatusCode::GONE,
             "This login took too long",

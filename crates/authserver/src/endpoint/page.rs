@@ -98,6 +98,17 @@ impl Trouble {
         )
     }
 
+    pub(super) fn superseded(cause: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "This login is void",
+            &[
+                "You began once more since, or this attempt had failed. Go on in the newest window, or try again.",
+            ],
+            cause,
+        )
+    }
+
     pub(super) fn foreign_form() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -133,6 +144,7 @@ impl From<InteractionError> for Trouble {
                 cause,
             ),
             InteractionError::Done => Self::already_done(cause),
+            InteractionError::Superseded => Self::superseded(cause),
             InteractionError::Unavailable(fault) => Self::unavailable(&fault),
         }
     }

@@ -5,8 +5,6 @@
 //! client's, and go to it.
 
 mod checks;
-#[cfg(test)]
-mod tests;
 
 use domain::{
     client::Client,

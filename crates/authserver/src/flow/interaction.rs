@@ -99,6 +99,9 @@ pub(crate) enum InteractionError {
     /// The client has got its answer.
     #[error("the interaction is done")]
     Done,
+    /// The person has begun once more since.
+    #[error("the interaction has gone on elsewhere")]
+    Superseded,
     /// A passing fault of the store.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
@@ -145,6 +148,21 @@ impl fmt::Display for InteractionId {
     }
 }
 
+// === impl Stage ===
+
+impl Stage {
+    /// Whether this is the same step of the same attempt.
+    pub(crate) fn is_still(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::AtProvider(visit), Self::AtProvider(earlier)) => {
+                visit.state_hash == earlier.state_hash
+            }
+            (Self::AtLogin, Self::AtLogin) => true,
+            _ => false,
+        }
+    }
+}
+
 // === impl Interactions ===
 
 impl<'a> Interactions<'a> {
@@ -180,24 +198,7 @@ impl<'a> Interactions<'a> {
             .load_interaction(id.as_bytes())
             .await?
             .ok_or(InteractionError::Unknown)?;
-        let (&format, rest) = record.split_first().ok_or(InteractionError::Unknown)?;
-        let (hash, sealed) = rest
-            .split_first_chunk::<32>()
-            .filter(|_| format == FORMAT)
-            .ok_or(InteractionError::Unknown)?;
-        let browser = browser
-            .filter(|browser| SecretBytes::new(browser.hash()) == SecretBytes::new(*hash))
-            .ok_or(InteractionError::OtherBrowser)?;
-        let plain = browser
-            .key(id, self.issuer())
-            .open(&[LABEL, id.as_bytes(), hash], sealed)
-            .ok_or(InteractionError::Unknown)?;
-        let interaction: Interaction =
-            serde_json::from_slice(&plain).map_err(|_| InteractionError::Unknown)?;
-        if self.time_left(&interaction).is_zero() {
-            return Err(InteractionError::Unknown);
-        }
-        Ok(interaction)
+        self.read(id, &record, browser)
     }
 
     /// Opens one that is not done yet.
@@ -239,28 +240,59 @@ impl<'a> Interactions<'a> {
             .await
     }
 
-    /// Closes it: of all who try, one succeeds, and remembers that it is done.
+    /// Closes it for good, if its stage is still one that may be closed: of all who try, one
+    /// succeeds. Returns what was asked.
     pub(crate) async fn close(
         self,
         id: InteractionId,
         browser: &BrowserId,
-        interaction: Interaction,
-    ) -> Result<Interaction, InteractionError> {
-        if self
-            .0
-            .store
-            .take_interaction(id.as_bytes())
-            .await?
-            .is_none()
-        {
-            return Err(InteractionError::Done);
+        may_close: impl Fn(&Stage) -> bool + Send,
+    ) -> Result<AuthorizationRequest, InteractionError> {
+        let record = self.0.store.take_interaction(id.as_bytes()).await?;
+        // Somebody else closes it at this very moment.
+        let record = record.ok_or(InteractionError::Done)?;
+        let taken = self.read(id, &record, Some(browser))?;
+        let refused = match taken.stage {
+            Stage::Done => Some(InteractionError::Done),
+            ref stage if !may_close(stage) => Some(InteractionError::Superseded),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            self.save(id, browser, &taken).await?;
+            return Err(refused);
         }
         let closed = Interaction {
             stage: Stage::Done,
-            ..interaction
+            ..taken
         };
         self.save(id, browser, &closed).await?;
-        Ok(closed)
+        Ok(closed.request)
+    }
+
+    fn read(
+        self,
+        id: InteractionId,
+        record: &[u8],
+        browser: Option<&BrowserId>,
+    ) -> Result<Interaction, InteractionError> {
+        let (&format, rest) = record.split_first().ok_or(InteractionError::Unknown)?;
+        let (hash, sealed) = rest
+            .split_first_chunk::<32>()
+            .filter(|_| format == FORMAT)
+            .ok_or(InteractionError::Unknown)?;
+        let browser = browser
+            .filter(|browser| SecretBytes::new(browser.hash()) == SecretBytes::new(*hash))
+            .ok_or(InteractionError::OtherBrowser)?;
+        let plain = browser
+            .key(id, self.issuer())
+            .open(&[LABEL, id.as_bytes(), hash], sealed)
+            .ok_or(InteractionError::Unknown)?;
+        let interaction: Interaction =
+            serde_json::from_slice(&plain).map_err(|_| InteractionError::Unknown)?;
+        if self.time_left(&interaction).is_zero() {
+            return Err(InteractionError::Unknown);
+        }
+        Ok(interaction)
     }
 
     fn time_left(self, interaction: &Interaction) -> Duration {

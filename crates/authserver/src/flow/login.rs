@@ -7,9 +7,6 @@ pub(crate) mod callback;
 pub(crate) mod local;
 pub(crate) mod throttle;
 
-#[cfg(test)]
-mod tests;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     oauth_error::OAuthErrorCode, pkce::CodeVerifier, resource::Resource, secret::SecretString,
@@ -24,7 +21,10 @@ use store::StoreUnavailable;
 use super::{
     answer::{Answer, Outcome},
     browser::BrowserId,
-    interaction::{Interaction, InteractionError, InteractionId, Interactions, Stage, Visit},
+    interaction::{
+        AuthorizationRequest, Interaction, InteractionError, InteractionId, Interactions, Stage,
+        Visit,
+    },
 };
 use crate::{AuthServer, server::ProtectedResource};
 
@@ -122,9 +122,11 @@ impl<'a> Opened<'a> {
         if let Stage::AtProvider(visit) = &self.interaction.stage {
             self.server.store.drop_state(&visit.state_hash).await?;
         }
-        let closed = self.close().await?;
+        let request = Interactions::of(self.server)
+            .close(self.id, self.browser, |_| true)
+            .await?;
         Ok(Answer::refusal(
-            &closed.request,
+            &request,
             OAuthErrorCode::AccessDenied,
             "the user did not agree",
         ))
@@ -146,7 +148,7 @@ impl<'a> Opened<'a> {
             &LoginRequest {
                 state: state.expose(),
                 prompt: if another_account {
-                    Some("select_account")
+                    Some(provider.account_prompt())
                 } else {
                     request.prompt.as_deref()
                 },
@@ -185,9 +187,7 @@ impl<'a> Opened<'a> {
         {
             return Err(FinishError::ClientGone);
         }
-        let (id, browser) = (self.id, self.browser);
-        let closed = self.close().await?;
-        let request = &closed.request;
+        let request = self.close().await?;
         let subject = identity.subject.clone();
         let opened = server.grants.open(CompletedLogin {
             client: request.client.clone(),
@@ -204,24 +204,35 @@ impl<'a> Opened<'a> {
                     client.id = %request.client, user.subject = %subject,
                     resource = %request.resource, scope = %request.scopes, "login completed",
                 );
-                Ok(Answer::to(request, Outcome::Code(code)))
+                Ok(Answer::to(&request, Outcome::Code(code)))
             }
             Err(fault) => {
                 // Best effort: if this works, the person can begin again at the consent page.
-                let reopened = Interaction {
-                    stage: Stage::Consent,
-                    ..closed
-                };
-                let saved = Interactions::of(server).save(id, browser, &reopened).await;
-                tracing::warn!(reopened = saved.is_ok(), "a login could not be stored");
+                let reopened = self.save(Stage::Consent).await.is_ok();
+                tracing::warn!(reopened, "a login could not be stored");
                 Err(fault.into())
             }
         }
     }
 
-    /// Back to the consent page: nothing of what was begun stays usable.
+    /// Back to the consent page, so that nothing of this attempt stays usable; unless the person
+    /// has gone on elsewhere since.
     async fn begin_again(self) -> Result<(), InteractionError> {
-        self.save(Stage::Consent).await
+        let stored = Interactions::of(self.server)
+            .open(self.id, Some(self.browser))
+            .await?;
+        if stored.stage.is_still(&self.interaction.stage) {
+            self.save(Stage::Consent).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the interaction, if this attempt is still the one that counts.
+    async fn close(&self) -> Result<AuthorizationRequest, InteractionError> {
+        let stage = &self.interaction.stage;
+        Interactions::of(self.server)
+            .close(self.id, self.browser, |stored| stored.is_still(stage))
+            .await
     }
 
     async fn save(self, stage: Stage) -> Result<(), InteractionError> {
@@ -233,12 +244,6 @@ impl<'a> Opened<'a> {
             .save(self.id, self.browser, &interaction)
             .await?;
         Ok(())
-    }
-
-    async fn close(self) -> Result<Interaction, InteractionError> {
-        Interactions::of(self.server)
-            .close(self.id, self.browser, self.interaction)
-            .await
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct ProviderMetadata {
     pub(super) client_authentication: ClientAuthentication,
     /// Whether its authorization responses carry `iss` (RFC 9207 §3).
     pub(super) sends_issuer: bool,
+    /// Whether it says which `prompt` values it knows, and `select_account` is not among them.
+    pub(super) lacks_account_choice: bool,
 }
 
 /// How we authenticate at the token endpoint (RFC 6749 §2.3.1).
@@ -79,6 +81,10 @@ impl ProviderMetadata {
             sends_issuer: members
                 .get("authorization_response_iss_parameter_supported")
                 .is_some_and(|value| value == true),
+            lacks_account_choice: {
+                let known = words(members, "prompt_values_supported");
+                !known.is_empty() && !known.contains(&"select_account")
+            },
         })
     }
 

@@ -10,7 +10,7 @@ use domain::{
 };
 use idp::{
     provider::IdentityProvider,
-    upstream::{LoginError, UpstreamProvider},
+    upstream::{LoginError, LoginSecrets, UpstreamProvider},
 };
 use store::seal::sha256;
 
@@ -20,7 +20,7 @@ use crate::{
     flow::{
         answer::{Answer, Outcome},
         browser::BrowserId,
-        interaction::{InteractionError, InteractionId, Interactions, Stage, Visit},
+        interaction::{InteractionError, InteractionId, Interactions, Stage},
     },
 };
 
@@ -112,7 +112,7 @@ pub(crate) async fn complete(
         .state
         .and_then(State::read)
         .ok_or(CallbackError::StateMissing)?;
-    let (opened, visit) = claim(server, &state, id, browser).await?;
+    let (opened, secrets) = claim(server, &state, id, browser).await?;
     let IdentityProvider::Upstream(provider) =
         &find_resource(server, &opened.interaction.request.resource)?.provider
     else {
@@ -124,7 +124,7 @@ pub(crate) async fn complete(
     }
     match (returned.error, returned.code) {
         (Some(error), _) => Ok(refused(opened, error).await?),
-        (None, Some(code)) => exchange(opened, provider, code, &visit).await,
+        (None, Some(code)) => exchange(opened, provider, code, &secrets).await,
         (None, None) => {
             opened.begin_again().await?;
             Err(CallbackError::Empty(id))
@@ -138,11 +138,11 @@ async fn claim<'a>(
     state: &State,
     id: InteractionId,
     browser: Option<&'a BrowserId>,
-) -> Result<(Opened<'a>, Visit), CallbackError> {
-    let mut interaction = Interactions::of(server).open(id, browser).await?;
+) -> Result<(Opened<'a>, LoginSecrets), CallbackError> {
+    let interaction = Interactions::of(server).open(id, browser).await?;
     let hash = state.hash();
     let is_ours = |stored: &[u8; 32]| SecretBytes::new(*stored) == SecretBytes::new(hash);
-    let visit = match interaction.stage {
+    let visit = match &interaction.stage {
         Stage::AtProvider(visit) if is_ours(&visit.state_hash) => visit,
         Stage::Done => return Err(CallbackError::AlreadyDone),
         Stage::Consent | Stage::AtProvider(_) | Stage::AtLogin => {
@@ -162,24 +162,24 @@ async fn claim<'a>(
             CallbackError::AlreadyDone
         });
     }
-    interaction.stage = Stage::Consent;
+    let secrets = visit.secrets.clone();
     let opened = Opened {
         server,
         id,
         browser: browser.ok_or(InteractionError::OtherBrowser)?,
         interaction,
     };
-    Ok((opened, visit))
+    Ok((opened, secrets))
 }
 
 async fn exchange(
     opened: Opened<'_>,
     provider: &UpstreamProvider,
     code: &str,
-    visit: &Visit,
+    secrets: &LoginSecrets,
 ) -> Result<Answer, CallbackError> {
     let id = opened.id;
-    match provider.exchange(code, &visit.secrets).await {
+    match provider.exchange(code, secrets).await {
         Ok(identity) => opened
             .finish(identity)
             .await
@@ -218,13 +218,13 @@ async fn refused(opened: Opened<'_>, error: &str) -> Result<Answer, CallbackErro
             .into(),
         ),
     };
-    let closed = opened.close().await?;
+    let request = opened.close().await?;
     tracing::warn!(
-        client.id = %closed.request.client, error = printable(error),
+        client.id = %request.client, error = printable(error),
         "the identity provider answered a login with an error",
     );
     let error = OAuthError::new(code, description);
-    Ok(Answer::to(&closed.request, Outcome::Error(error)))
+    Ok(Answer::to(&request, Outcome::Error(error)))
 }
 
 /// An error code of OAuth's form, or nothing of it.

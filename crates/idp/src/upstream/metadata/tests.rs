@@ -29,6 +29,19 @@ fn three_members_are_enough() {
 }
 
 #[test]
+fn another_account_is_chosen_unless_the_provider_cannot() {
+    for (known, lacks) in [
+        (Value::Null, false),
+        (json!(["none", "login", "select_account"]), false),
+        (json!(["none", "login", "consent"]), true),
+    ] {
+        let mut members = minimal();
+        members.insert("prompt_values_supported".to_owned(), known);
+        assert_eq!(read(&members).unwrap().lacks_account_choice, lacks);
+    }
+}
+
+#[test]
 fn what_is_absent_or_wrong_is_named_with_its_place() {
     for (name, value) in [
         ("issuer", Value::Null),

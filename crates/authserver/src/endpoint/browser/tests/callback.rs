@@ -167,7 +167,7 @@ async fn what_the_provider_says_no_to_reaches_the_client() {
         let reply = browser.come_back(&world, &at_provider, &parameters).await;
         reply.assert_page(StatusCode::OK, "Nothing was allowed");
         assert_error(&reply.refresh(), told);
-        assert!(!reply.body.contains("script"));
+        assert!(!reply.body.contains("<script>"));
         let reply = browser.come_back(&world, &at_provider, CODE).await;
         reply.assert_problem(StatusCode::CONFLICT, "already done");
     }
@@ -234,6 +234,46 @@ async fn a_failed_exchange_begins_again_at_consent() {
         let again = browser.agree(&world, &page).await;
         browser.come_back(&world, &again, CODE).await.refresh();
     }
+}
+
+#[tokio::test]
+async fn cancelled_while_the_provider_answers_no_code_comes_of_it() {
+    let world = World::new().await;
+    world.provider_knows("alice");
+    let mut browser = Browser::default();
+    let page = browser.begin(&world, &[]).await;
+    let at_provider = browser.agree(&world, &page).await;
+    let mut other_window = browser.clone();
+    let held = world.hold_provider().await;
+    let (returned, cancelled) =
+        tokio::join!(browser.come_back(&world, &at_provider, CODE), async {
+            world.provider_was_asked().await;
+            let reply = other_window.get(&world, &format!("{page}/abort")).await;
+            drop(held);
+            reply
+        });
+    assert_error(&cancelled.refresh(), "access_denied");
+    returned.assert_problem(StatusCode::CONFLICT, "already done");
+}
+
+#[tokio::test]
+async fn a_failing_attempt_leaves_a_newer_one_alone() {
+    let world = World::new().await;
+    world.provider_answers(400, json!({ "error": "invalid_grant" }));
+    let mut browser = Browser::default();
+    let page = browser.begin(&world, &[]).await;
+    let older = browser.agree(&world, &page).await;
+    let mut other_window = browser.clone();
+    let held = world.hold_provider().await;
+    let (failed, newer) = tokio::join!(browser.come_back(&world, &older, CODE), async {
+        world.provider_was_asked().await;
+        let newer = other_window.agree(&world, &page).await;
+        drop(held);
+        newer
+    });
+    failed.assert_problem(StatusCode::BAD_GATEWAY, "did not succeed");
+    world.provider_knows("alice");
+    browser.come_back(&world, &newer, CODE).await.refresh();
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn the_page_says_who_asks_for_what() {
     }
     // Nothing of the client's is linked or loaded, and nothing is ticked beforehand.
     assert!(!reply.body.contains("<a ") && !reply.body.contains("<img"));
-    assert!(!reply.body.contains(" checked"));
+    assert!(reply.body.contains("name=\"confirmed\" value=\"true\"> "));
     assert!(!reply.body.contains("Any program on this computer"));
 }
 

@@ -3,7 +3,6 @@
 use std::{
     fs,
     net::IpAddr,
-    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -72,6 +71,13 @@ pub(super) struct Provider {
     pub(super) forms: Vec<Vec<(String, String)>>,
 }
 
+/// Lets a test hold the provider's answer back.
+#[derive(Default)]
+struct Gate {
+    asked: tokio::sync::Notify,
+    answer: tokio::sync::Mutex<()>,
+}
+
 /// How a world is to be.
 #[derive(Clone)]
 pub(super) struct Plan {
@@ -87,6 +93,7 @@ pub(super) struct World {
     pub(super) server: Arc<AuthServer>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) provider: Arc<Mutex<Provider>>,
+    gate: Arc<Gate>,
     directory: tempfile::TempDir,
 }
 
@@ -156,10 +163,12 @@ impl World {
         let (keys, _) = SigningKeys::parse(&format!("[{}]", key.expose())).unwrap();
         let keys = Arc::new(keys);
         let provider = Arc::new(Mutex::new(Provider::default()));
+        let gate = Arc::new(Gate::default());
         let identity = if plan.local {
             local(directory.path(), &base, &keys, clock.clone())
         } else {
-            upstream(&directory, &plan, &base, &provider, clock.clone()).await
+            let shared = (Arc::clone(&provider), Arc::clone(&gate));
+            upstream(&directory, &plan, &base, shared, clock.clone()).await
         };
         let grants = Arc::new(Grants::new(
             GrantSettings {
@@ -189,7 +198,7 @@ impl World {
             callback_path: "/interaction/identity/callback".to_owned(),
             allowed_redirect_hosts: plan.hosts,
             limits: Limits {
-                requests: plan.requests.and_then(NonZeroU32::new),
+                requests: plan.requests,
                 window: Duration::from_secs(60),
             },
         };
@@ -208,6 +217,7 @@ impl World {
             server,
             clock,
             provider,
+            gate,
             directory,
         };
         world
@@ -258,6 +268,15 @@ impl World {
         self.provider.lock().unwrap().answer = Some((status, answer));
     }
 
+    /// Nothing is answered until the guard is dropped.
+    pub(super) async fn hold_provider(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.gate.answer.lock().await
+    }
+
+    pub(super) async fn provider_was_asked(&self) {
+        self.gate.asked.notified().await;
+    }
+
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {
         let mut request = request;
         request.extensions_mut().insert(RequestContext {
@@ -301,14 +320,14 @@ async fn upstream(
     directory: &tempfile::TempDir,
     plan: &Plan,
     base: &BaseUrl,
-    provider: &Arc<Mutex<Provider>>,
+    shared: (Arc<Mutex<Provider>>, Arc<Gate>),
     clock: Arc<ManualClock>,
 ) -> IdentityProvider {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new()
         .route("/token", post(token))
-        .with_state(Arc::clone(provider));
+        .with_state(shared);
     tokio::spawn(async move { axum::serve(listener, router).await });
     let metadata = directory.path().join("metadata.json");
     let members = json!({
@@ -334,9 +353,11 @@ async fn upstream(
 }
 
 async fn token(
-    State(provider): State<Arc<Mutex<Provider>>>,
+    State((provider, gate)): State<(Arc<Mutex<Provider>>, Arc<Gate>)>,
     body: String,
 ) -> axum::response::Response {
+    gate.asked.notify_one();
+    let _open = gate.answer.lock().await;
     let mut provider = provider.lock().unwrap();
     provider.forms.push(
         form_urlencoded::parse(body.as_bytes())
