@@ -13,6 +13,8 @@ use tokio::{
 pub(crate) struct Pace {
     /// Bound for the store in one operation.
     pub(crate) store: Duration,
+    /// How much of it is spent on asking again after a failure.
+    pub(crate) store_retries: Duration,
     /// First pause before the store is asked again; doubles.
     pub(crate) store_retry: Duration,
     /// Bound for whoever waits for a refresh and has no valid token.
@@ -29,6 +31,7 @@ pub(crate) struct Pace {
 #[derive(Clone, Copy)]
 pub(crate) struct Patience {
     deadline: Instant,
+    retries: Duration,
     retry: Duration,
 }
 
@@ -41,6 +44,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             store: Duration::from_secs(5),
+            store_retries: Duration::from_secs(5),
             store_retry: Duration::from_millis(50),
             refresh: Duration::from_secs(15),
             refresh_ahead: Duration::from_secs(2),
@@ -56,6 +60,7 @@ impl Patience {
     pub(crate) fn new(pace: &Pace) -> Self {
         Self {
             deadline: Instant::now() + pace.store,
+            retries: pace.store_retries,
             retry: pace.store_retry,
         }
     }
@@ -70,13 +75,14 @@ impl Patience {
         F: Future<Output = Result<T, StoreUnavailable>>,
     {
         let mut pause = self.retry;
+        let give_up = self.deadline.min(Instant::now() + self.retries);
         loop {
             let failure = match timeout_at(self.deadline, step()).await {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(failure)) => failure,
                 Err(_) => return Err(StoreUnavailable("it did not answer in time".to_owned())),
             };
-            if Instant::now() + pause >= self.deadline {
+            if Instant::now() + pause >= give_up {
                 return Err(failure);
             }
             sleep(pause).await;

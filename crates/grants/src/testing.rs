@@ -14,6 +14,7 @@ use std::{
 use domain::{
     address::ClientNetwork,
     base_url::BaseUrl,
+    credential::Credential,
     id::{ClientId, Subject},
     pkce::{CodeChallenge, CodeVerifier},
     random::Random,
@@ -29,7 +30,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     AuthenticateError, CompletedLogin, GrantSettings, Grants, IssuedTokens, Redemption, Rotation,
-    Session, TokenError, patience::Pace,
+    Session, TokenError,
+    keys::{GrantKeys, Root},
+    live::Live,
+    lookup::{Found, StoredRecord},
+    patience::Pace,
+    record::CodeState,
 };
 
 mod provider;
@@ -77,10 +83,12 @@ impl Random for CountedRandom {
 
 pub(crate) fn pace() -> Pace {
     Pace {
-        store: Duration::from_millis(300),
+        // Long, so that a busy disk fails no test; what is switched off fails soon.
+        store: Duration::from_secs(60),
+        store_retries: Duration::from_millis(50),
         store_retry: Duration::from_millis(2),
-        refresh: Duration::from_secs(15),
-        refresh_ahead: Duration::from_secs(2),
+        refresh: Duration::from_secs(60),
+        refresh_ahead: Duration::from_secs(60),
         refresh_retry: Duration::from_millis(2),
         look: Duration::from_millis(5),
     }
@@ -326,4 +334,30 @@ pub(crate) fn rotation<'a>(token: &'a str, client: &'a ClientId, from: u8) -> Ro
         resource: None,
         network: network(from),
     }
+}
+
+/// A grant read from the store, with the keys that its code opens it with.
+pub(crate) async fn read_unredeemed(
+    world: &World,
+    code: &SecretString,
+) -> (Box<StoredRecord>, GrantKeys) {
+    let credential = Credential::parse(code.expose()).unwrap();
+    let heart = &world.grants.heart;
+    let patience = heart.patience();
+    let Ok(Found::Stored(stored)) = heart.find(&credential.grant, &patience).await else {
+        panic!("it is in the store and not in memory");
+    };
+    let CodeState::Open { pad, .. } = &stored.line.line.code else {
+        panic!("its code is not redeemed");
+    };
+    let keys = Root::from_half(&credential, &pad.0, ISSUER).grant_keys();
+    (stored, keys)
+}
+
+/// The same, taken into memory.
+pub(crate) async fn admit(world: &World, code: &SecretString) -> Arc<Live> {
+    let (stored, keys) = read_unredeemed(world, code).await;
+    let grant = Credential::parse(code.expose()).unwrap().grant;
+    let admitted = world.grants.heart.admit(grant, *stored, keys);
+    admitted.unwrap().unwrap()
 }

@@ -233,6 +233,7 @@ async fn a_generation_is_marked_at_its_first_call_and_for_four_networks() {
 async fn a_call_does_not_wait_for_its_mark() {
     let mut patient = pace();
     patient.store = Duration::from_secs(3600);
+    patient.store_retries = patient.store;
     let world = World::with(settings(), patient);
     let connected = world.connect().await;
     world.store.set_away(true);

@@ -1,33 +1,13 @@
 use super::*;
-use crate::{
-    keys::Root,
-    lookup::{Found, StoredRecord},
-    record::CodeState,
-    testing::{ISSUER, World},
-};
+use crate::testing::{World, read_unredeemed};
 use domain::credential::Credential;
-
-/// A grant read from the store, with the keys that its code opens it with.
-async fn stored(world: &World, code: &str) -> (Box<StoredRecord>, crate::keys::GrantKeys) {
-    let credential = Credential::parse(code).unwrap();
-    let heart = &world.grants.heart;
-    let patience = heart.patience();
-    let Ok(Found::Stored(stored)) = heart.find(&credential.grant, &patience).await else {
-        panic!("it is in the store and not in memory");
-    };
-    let CodeState::Open { pad, .. } = &stored.line.line.code else {
-        panic!("its code is not redeemed");
-    };
-    let keys = Root::from_half(&credential, &pad.0, ISSUER).grant_keys();
-    (stored, keys)
-}
 
 #[tokio::test]
 async fn an_end_between_reading_and_admitting_wins() {
     let world = World::new();
     let code = world.open().await;
     let grant = Credential::parse(code.expose()).unwrap().grant;
-    let (read, keys) = stored(&world, code.expose()).await;
+    let (read, keys) = read_unredeemed(&world, &code).await;
     world.grants.end(&grant).await.unwrap();
     let admitted = world.grants.heart.admit(grant, *read, keys).unwrap();
     assert!(admitted.is_err());
@@ -39,8 +19,8 @@ async fn a_grant_is_in_memory_once() {
     let world = World::new();
     let code = world.open().await;
     let grant = Credential::parse(code.expose()).unwrap().grant;
-    let (first, first_keys) = stored(&world, code.expose()).await;
-    let (second, second_keys) = stored(&world, code.expose()).await;
+    let (first, first_keys) = read_unredeemed(&world, &code).await;
+    let (second, second_keys) = read_unredeemed(&world, &code).await;
     let heart = &world.grants.heart;
     let first = heart.admit(grant, *first, first_keys).unwrap().unwrap();
     let second = heart.admit(grant, *second, second_keys).unwrap().unwrap();

@@ -279,3 +279,56 @@ async fn nothing_secret_is_printed() {
         assert!(!printed.contains(secret), "{printed}");
     }
 }
+
+#[tokio::test]
+async fn a_forged_code_is_unknown_and_leaves_the_genuine_one_good() {
+    // Read from the store, and with the grant in memory.
+    for in_memory in [false, true] {
+        let world = World::new();
+        let code = world.open().await;
+        let genuine = Credential::parse(code.expose()).unwrap();
+        let patience = world.grants.heart.patience();
+        let held = if in_memory {
+            Some(crate::testing::admit(&world, &code).await)
+        } else {
+            None
+        };
+        for change in 0..4 {
+            let mut forged = genuine.clone();
+            match change {
+                0 => forged.mac[0] ^= 1,
+                1 => forged.expires_at += 1000,
+                2 => forged.half = domain::secret::SecretBytes::new([7; 32]),
+                // With the pad of a stolen store anybody makes up a root and a MAC that fits it.
+                _ => forged = forged_from_dump(&world, &genuine, &patience).await,
+            }
+            let refused = world.redeem(&forged.encode()).await;
+            assert!(
+                matches!(refused, Err(TokenError::Unknown)),
+                "change {change}, in memory: {in_memory}"
+            );
+        }
+        drop(held);
+        assert!(world.redeem(&code).await.is_ok());
+    }
+}
+
+async fn forged_from_dump(world: &World, genuine: &Credential, patience: &Patience) -> Credential {
+    let line = match world.grants.heart.find(&genuine.grant, patience).await {
+        Ok(Found::Stored(stored)) => stored.line.line,
+        Ok(Found::Live(live)) => live.line.lock().await.line.clone(),
+        Err(closed) => panic!("{closed:?}"),
+    };
+    let CodeState::Open { pad, .. } = &line.code else {
+        panic!("it is not redeemed");
+    };
+    let own = domain::secret::SecretBytes::new([5; 32]);
+    let root = Root::new(own, genuine.grant, crate::testing::ISSUER);
+    let claims = crate::keys::Claims {
+        pad_number: 0,
+        generation: 0,
+        expires_at: Some(world.grants.heart.clock.now().plus(Duration::from_secs(60))),
+    };
+    let code = root.sign(CredentialKind::Code, claims, &pad.0);
+    Credential::parse(code.expose()).unwrap()
+}

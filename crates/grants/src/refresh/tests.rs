@@ -55,6 +55,21 @@ async fn sixty_four_callers_at_expiry_make_one_refresh() {
 }
 
 #[tokio::test]
+async fn who_looked_before_a_refresh_and_asks_after_it_makes_no_second_one() {
+    let world = World::new();
+    let (_, session) = expired(&world).await;
+    let heart = &world.grants.heart;
+    let live = heart.registry.find(&session.grant()).unwrap();
+    let before = live.identity();
+    assert_eq!(token(&session).await, "identity-access-1");
+    for at_hand in [AtHand::Usable, AtHand::Refused] {
+        let renewed = heart.renew(&live, &before, at_hand).await.unwrap();
+        assert_eq!(renewed.access_token.expose(), "identity-access-1");
+    }
+    assert_eq!(world.provider.calls(), 1);
+}
+
+#[tokio::test]
 async fn a_token_is_refreshed_ahead_of_its_end() {
     let world = World::new();
     let connected = world.connect_for(Some(600)).await;
@@ -124,7 +139,7 @@ async fn while_the_provider_is_down_a_valid_token_goes_on_being_used() {
 #[tokio::test]
 async fn a_provider_that_is_down_at_expiry_is_a_passing_fault() {
     let mut quick = pace();
-    quick.refresh = Duration::from_millis(20);
+    quick.refresh = Duration::from_millis(200);
     let world = World::with(settings(), quick);
     let (connected, session) = expired(&world).await;
     world.provider.will(&[Answer::Unavailable; 200]);
@@ -142,6 +157,8 @@ async fn a_provider_that_is_down_at_expiry_is_a_passing_fault() {
     world.provider.forget_script();
     world.clock.advance(5);
     let session = world.used(&connected.access, 1).await;
+    drop(session.identity_token().await);
+    world.settle().await;
     assert_eq!(token(&session).await, "identity-access-1");
 }
 

@@ -317,8 +317,12 @@ async fn a_rotation_whose_store_answer_was_lost_moves_one_step_only() {
 
 #[tokio::test]
 async fn with_the_store_away_a_refresh_is_a_passing_fault() {
-    let world = Arc::new(World::new());
+    let mut world = World::new();
     let first = world.connect().await;
+    world.pace.store = Duration::from_millis(300);
+    world.pace.store_retries = world.pace.store;
+    let world = Arc::new(world.restart().await);
+    world.used(&first.access, 1).await;
     world.store.set_away(true);
     let started = std::time::Instant::now();
     let tries: Vec<_> = (0..8)
@@ -333,7 +337,10 @@ async fn with_the_store_away_a_refresh_is_a_passing_fault() {
     }
     // They wait side by side, not one after another.
     assert!(started.elapsed() < world.pace.store * 4);
+    let mut world = Arc::into_inner(world).unwrap();
     world.store.set_away(false);
+    world.pace = pace();
+    let world = world.restart().await;
     assert!(world.rotate(&first.refresh, 1).await.is_ok());
 }
 
