@@ -75,13 +75,17 @@ impl Patience {
         F: Future<Output = Result<T, StoreUnavailable>>,
     {
         let mut pause = self.retry;
-        let give_up = self.deadline.min(Instant::now() + self.retries);
+        let mut give_up = None;
         loop {
             let failure = match timeout_at(self.deadline, step()).await {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(failure)) => failure,
                 Err(_) => return Err(StoreUnavailable("it did not answer in time".to_owned())),
             };
+            let give_up = *give_up.get_or_insert_with(|| {
+                let failed = Instant::now();
+                self.deadline.min(failed + self.retries)
+            });
             if Instant::now() + pause >= give_up {
                 return Err(failure);
             }

@@ -167,16 +167,22 @@ async fn with_the_pads_of_a_stolen_store_nobody_makes_a_token() {
     let own = domain::secret::SecretBytes::new([5; 32]);
     let keys = GrantKeys::derive(own.clone(), &id, ISSUER);
     let access = keys.sign_access(id, claims, &line.access_pads.present.0);
-    let refused = world.call(access.expose(), 1).await.unwrap_err();
-    assert!(matches!(refused, AuthenticateError::Unknown));
     let root = Root::new(own, id, ISSUER);
-    let refresh = root.sign(
-        CredentialKind::Refresh,
-        claims,
-        &line.refresh_pads.present.0,
-    );
-    let refused = world.rotate(refresh.expose(), 1).await.unwrap_err();
-    assert!(matches!(refused, crate::TokenError::Unknown));
+    let pad = &line.refresh_pads.present.0;
+    let refresh = root.sign(CredentialKind::Refresh, claims, pad);
+    for is_in_memory in [false, true] {
+        if is_in_memory {
+            assert!(world.call(&connected.access, 1).await.is_ok());
+            world.clock.advance(5);
+        }
+        let refused = world.call(access.expose(), 1).await.unwrap_err();
+        assert!(matches!(refused, AuthenticateError::Unknown));
+        let refused = world.rotate(refresh.expose(), 1).await.unwrap_err();
+        assert!(matches!(refused, crate::TokenError::Unknown));
+        let own = crate::testing::client("client-a");
+        world.grants.revoke(refresh.expose(), &own).await.unwrap();
+    }
+    assert!(world.call(&connected.access, 1).await.is_ok());
 }
 
 #[tokio::test]
