@@ -245,6 +245,14 @@ impl Config {
         self.base_url.join(&self.callback_path)
     }
 
+    /// The URLs that people give their clients.
+    pub(crate) fn mcp_urls(&self) -> Vec<String> {
+        self.servers
+            .iter()
+            .map(|server| self.base_url.join(server.path()))
+            .collect()
+    }
+
     /// Whether people log in somewhere else, for any of the servers.
     pub(crate) fn has_upstream_provider(&self) -> bool {
         self.providers

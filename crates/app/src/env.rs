@@ -197,7 +197,8 @@ impl Environment {
         }
     }
 
-    /// Just these variables; no `.env`.
+    /// For tests: just these variables; no `.env`.
+    #[cfg(test)]
     pub(crate) fn of<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<OsString>,
@@ -234,7 +235,8 @@ impl Environment {
         self
     }
 
-    /// As another platform has it.
+    /// For tests: as another platform has it.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn on(mut self, platform: Platform) -> Self {
         self.platform = platform;

@@ -8,13 +8,14 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::edge::Edge;
+use crate::{config::Listen, edge::Edge};
 
 /// Connections served at once; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -25,6 +26,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Largest request header, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Connections that wait in the system's queue.
+const BACKLOG: i32 = 1024;
 
 const MAX_HEADER_LINES: usize = 100;
 
@@ -54,21 +58,24 @@ struct Acceptor {
 // === impl Listeners ===
 
 impl Listeners {
-    /// Binds all addresses; one family may be absent on a machine, but not all of them.
-    pub(crate) async fn bind(addresses: &[SocketAddr]) -> Result<Self> {
+    /// Binds what was configured.
+    ///
+    /// # Errors
+    /// If an address that must be bound cannot be, or none can.
+    pub(crate) fn bind(listen: &Listen) -> Result<Self> {
         let mut listeners = Vec::new();
-        let mut failure = None;
-        for address in addresses {
-            match TcpListener::bind(address).await {
+        let mut absent = None;
+        for address in &listen.addresses {
+            match socket(*address) {
                 Ok(listener) => listeners.push(listener),
-                Err(error) if is_absent_family(&error) => {
+                Err(error) if !listen.strict && is_absent_family(&error) => {
                     tracing::debug!(%address, %error, "this machine lacks an address family");
-                    failure = Some((address, error));
+                    absent = Some((address, error));
                 }
                 Err(error) => return Err(error).with_context(|| cannot_listen(*address)),
             }
         }
-        match failure {
+        match absent {
             Some((address, error)) if listeners.is_empty() => {
                 Err(error).with_context(|| cannot_listen(*address))
             }
@@ -94,6 +101,24 @@ impl Listeners {
         tasks.close();
         Serving { draining, tasks }
     }
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        // Both families can then have the same port.
+        socket.set_only_v6(true)?;
+    }
+    // A restart need not wait for connections of its predecessor to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 fn cannot_listen(address: SocketAddr) -> String {

@@ -1,5 +1,4 @@
 //! The binary `mcp-auth-proxy`.
-#![expect(dead_code, reason = "the parts are being put together")]
 
 mod cli;
 mod config;
@@ -8,10 +7,113 @@ mod demo;
 mod dotenv;
 mod edge;
 mod env;
+mod hash_password;
 mod listener;
 mod log;
+mod memory;
 mod private_file;
+mod serve;
+mod servers;
 mod signing_keys;
 mod system;
+mod terminal;
+mod wire;
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use domain::time::Clock as _;
+use gateway::process::guard;
+
+use crate::{
+    cli::{DemoArguments, Flags, Invocation, StatusArguments},
+    config::{Config, explain, faults::Warning},
+    env::Environment,
+    system::{SystemClock, SystemRandom},
+};
+
+fn main() -> ExitCode {
+    // The guard of an MCP server is this binary too, and must be it before anything else is begun.
+    if let Some(code) = guard::enter_if_asked() {
+        return code;
+    }
+    let invocation = match cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(error) => error.exit(),
+    };
+    match run(invocation) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(invocation: Invocation) -> Result<ExitCode> {
+    match invocation {
+        Invocation::Serve(flags) => serve(&flags),
+        Invocation::Demo(arguments) => demo(&arguments),
+        Invocation::Config(flags) => {
+            let (config, warnings) = config::load(&flags, &Environment::of_process())?;
+            terminal::print(&explain::render(&config));
+            for warning in warnings {
+                terminal::warn(&warning);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Invocation::HashPassword => {
+            terminal::print(&hash_password::from_standard_input()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Invocation::Status(arguments) => status(&arguments),
+    }
+}
+
+fn serve(flags: &Flags) -> Result<ExitCode> {
+    let (config, warnings) = config::load(flags, &Environment::of_process())?;
+    begin_log(&config, &warnings)?;
+    logged(runtime()?.block_on(serve::serve(&config, || ())))
+}
+
+fn demo(arguments: &DemoArguments) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let prepared = demo::prepare(arguments, &Environment::of_process(), &SystemRandom).await?;
+        begin_log(&prepared.config, &prepared.warnings)?;
+        let announce = || terminal::print(prepared.announcement.expose());
+        logged(serve::serve(&prepared.config, announce).await)
+    })
+}
+
+fn status(arguments: &StatusArguments) -> Result<ExitCode> {
+    let environment = Environment::of_process();
+    let asking = control::status_command(arguments, &environment, SystemClock.now());
+    terminal::print(&runtime()?.block_on(asking)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn begin_log(config: &Config, warnings: &[Warning]) -> Result<()> {
+    log::init(&config.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// Once there is a log, what went wrong belongs there: it is what operators and routers keep.
+fn logged(served: Result<ExitCode>) -> Result<ExitCode> {
+    Ok(served.unwrap_or_else(|error| {
+        tracing::error!("stopped: {error:#}");
+        ExitCode::FAILURE
+    }))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    // Both TLS clients of this process, to the identity provider and to MCP servers, use it.
+    // Somebody else's choice can only be the same: there is but one provider in this binary.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the system gives no threads")
+}

@@ -1,6 +1,11 @@
 //! What this process remembers: the store, and the keys it signs with.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
 use jose::signing::SigningKeys;
@@ -8,6 +13,8 @@ use store::{
     Store,
     embedded::{EmbeddedStore, OpenError},
 };
+
+use tempfile::TempDir;
 
 use crate::{
     config::{Config, StoreConfig},
@@ -23,8 +30,10 @@ const STORE_FILE: &str = "sessions.redb";
 pub(crate) struct Memory {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Arc<SigningKeys>,
+    /// The data directory, which this process holds; none in a rehearsal.
+    pub(crate) directory: Option<PathBuf>,
     /// Keeps the directory of a rehearsal until its end.
-    scratch: Option<tempfile::TempDir>,
+    _scratch: Option<TempDir>,
 }
 
 // === impl Memory ===
@@ -42,6 +51,7 @@ impl Memory {
         Ok(Self {
             store: Arc::new(store),
             keys: signing_keys(config, directory)?,
+            directory: Some(directory.clone()),
             _scratch: None,
         })
     }
@@ -69,6 +79,7 @@ impl Memory {
         Ok(Self {
             store: Arc::new(store),
             keys: signing_keys(config, scratch.path())?,
+            directory: None,
             _scratch: Some(scratch),
         })
     }

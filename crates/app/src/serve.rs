@@ -1,6 +1,6 @@
 //! The life of the process: started in order, watched, drained, stopped; nothing left behind.
 
-use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, sync::Arc};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     config::Config,
+    control::{ControlSocket, Status},
     listener::{Listeners, Serving},
     memory::Memory,
     servers::McpServers,
@@ -42,19 +43,15 @@ enum End {
     McpServer(u8),
 }
 
-/// Serves until a signal or the end of an MCP server; returns the process's exit code. `inherited`
-/// is our environment, for the MCP servers; `announce` is called once requests are answered.
+/// Serves until a signal or the end of an MCP server; returns the process's exit code. `announce`
+/// is called once requests are answered.
 ///
 /// # Errors
 /// If something that is needed cannot be started; what was started is stopped again.
-pub(crate) async fn serve(
-    config: &Config,
-    inherited: &BTreeMap<OsString, OsString>,
-    announce: impl FnOnce(),
-) -> Result<ExitCode> {
+pub(crate) async fn serve(config: &Config, announce: impl FnOnce()) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let mut running = tokio::select! {
-        started = start(config, inherited) => started?,
+        started = start(config) => started?,
         // What is half started stops as it is dropped.
         name = signals.next() => {
             tracing::info!("{name} while starting: stopping");
@@ -91,19 +88,21 @@ pub(crate) async fn serve(
 
 /// Opens the store, starts the MCP servers, connects to the identity providers, listens: in this
 /// order, so that a router finds us only once we can answer.
-async fn start(config: &Config, inherited: &BTreeMap<OsString, OsString>) -> Result<Running> {
+async fn start(config: &Config) -> Result<Running> {
     let seams = Seams::real();
     let memory = if config.verify_release {
         Memory::rehearse(config, &seams)?
     } else {
         Memory::open(config, &seams)?
     };
-    let servers = McpServers::start(config, inherited).await?;
+    if let Some(directory) = &memory.directory {
+        answer_commands(config, directory, &seams).await;
+    }
+    let servers = McpServers::start(config).await?;
     let answering = async {
         let providers = wire::connect_providers(config, &memory.keys, &seams).await?;
         let proxy = wire::assemble(config, &memory, &providers, &seams)?;
-        let listeners = Listeners::bind(&config.listen.addresses).await?;
-        let serving = listeners.serve(&proxy.edge);
+        let serving = Listeners::bind(&config.listen)?.serve(&proxy.edge);
         anyhow::Ok((proxy, serving))
     };
     match answering.await {
@@ -120,9 +119,24 @@ async fn start(config: &Config, inherited: &BTreeMap<OsString, OsString>) -> Res
     }
 }
 
+/// Answers commands that concern a running proxy. Serving does not depend on it.
+async fn answer_commands(config: &Config, directory: &Path, seams: &Seams) {
+    let status = Status::of_this_process(
+        config.base_url.issuer(),
+        config.mcp_urls(),
+        seams.clock.now(),
+    );
+    match ControlSocket::open(directory, status).await {
+        Ok(socket) => {
+            seams.tasks.spawn(socket.serve(seams.closing.clone()));
+        }
+        Err(error) => tracing::warn!("`mcp-auth-proxy status` will not find this proxy: {error:#}"),
+    }
+}
+
 fn say_where(config: &Config) {
-    for server in &config.servers {
-        tracing::info!("MCP URL: {}", config.base_url.join(server.path()));
+    for url in config.mcp_urls() {
+        tracing::info!("MCP URL: {url}");
     }
     tracing::info!("issuer: {}", config.base_url.issuer());
     if config.has_upstream_provider() {

@@ -1,6 +1,6 @@
 //! The MCP servers that this process started.
 
-use std::{collections::BTreeMap, ffi::OsString, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::future;
@@ -22,13 +22,10 @@ impl McpServers {
     ///
     /// # Errors
     /// If one does not come up; the others are stopped again.
-    pub(crate) async fn start(
-        config: &Config,
-        inherited: &BTreeMap<OsString, OsString>,
-    ) -> Result<Self> {
+    pub(crate) async fn start(config: &Config) -> Result<Self> {
         let starting = config.servers.iter().filter_map(|server| {
             let run = server.run.as_ref()?;
-            let child = environment::for_mcp_server(run, &server.url, inherited);
+            let child = environment::for_mcp_server(run, &server.url, &config.inherited.0);
             for note in &child.notes {
                 tracing::info!("{note}");
             }

@@ -236,8 +236,7 @@ fn certificates(config: &Config) -> Result<Vec<Vec<u8>>> {
         .ca_files
         .iter()
         .map(|path| {
-            fs::read(path)
-                .with_context(|| format!("the CA file {} cannot be read", path.display()))
+            fs::read(path).with_context(|| format!("the CA file {} cannot be read", path.display()))
         })
         .collect()
 }

@@ -58,11 +58,6 @@ impl Faults {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// Each.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
-    }
 }
 
 impl std::error::Error for Faults {}

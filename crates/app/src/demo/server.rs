@@ -26,6 +26,7 @@ pub(crate) struct DemoServer {
     /// Where it answers.
     pub(crate) url: Url,
     /// Ends some time after the token given to [`start`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests wait for its end"))]
     pub(crate) task: JoinHandle<()>,
 }
 
