@@ -39,7 +39,7 @@ pub(crate) const HEAD_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// A server that closes an idle connection crosses our request on the wire, so this shows within
 /// a round trip. One that took the request up, worked and died shows later: a call that may have
 /// had an effect is not made twice.
-const STALE_WITHIN: Duration = Duration::from_millis(250);
+const STALE_WITHIN: Duration = Duration::from_millis(500);
 
 /// A stale connection, a stale token, a stale connection again: whatever goes on beyond that has no
 /// reason and would loop.

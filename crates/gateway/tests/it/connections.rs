@@ -28,6 +28,28 @@ async fn one_after_the_other_they_share_a_connection() {
     assert_eq!(server.connections(), 1);
 }
 
+/// Also where several threads take and give back at once: no more than are in use at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_need_no_more_connections_than_there_are_calls() {
+    let (server, _) = Server::recording().await;
+    let proxy = Proxy::before(&server.url()).await;
+    let mut clients = Vec::new();
+    for _ in 0..32 {
+        clients.push(proxy.client().await);
+    }
+    let rounds = clients.into_iter().map(|mut client| {
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                assert_eq!(client.post("/mcp", "{}").await.status, StatusCode::OK);
+            }
+        })
+    });
+    for round in futures_util::future::join_all(rounds).await {
+        round.unwrap();
+    }
+    assert!(server.connections() <= 32, "{}", server.connections());
+}
+
 /// The server answers one request on each connection and closes it without a word once the next
 /// one has been sent: as a server does whose idle time has just run out.
 #[tokio::test]
@@ -98,7 +120,7 @@ async fn a_call_that_may_have_had_an_effect_is_not_repeated() {
                     continue;
                 }
                 count.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(400)).await;
+                tokio::time::sleep(Duration::from_millis(700)).await;
                 return;
             }
         }

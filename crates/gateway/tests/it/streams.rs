@@ -8,7 +8,8 @@ use http::{Method, Response, StatusCode};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::harness::{
-    Body, Feeder, Proxy, Raw, Server, empty, fed, full, next, read, request, settings, soon,
+    Arrived, Body, Feeder, Proxy, Raw, Server, empty, fed, full, next, read, request, settings,
+    soon,
 };
 
 /// A server whose answers are streams that the test feeds.
@@ -20,14 +21,17 @@ struct Streaming {
 impl Streaming {
     async fn new(headers: &'static [(&'static str, &'static str)]) -> Self {
         let (sender, feeders) = mpsc::unbounded_channel();
-        let server = Server::answering(move |_| {
+        let server = Server::answering(move |request| {
             let (feeder, body) = fed();
             sender.send(feeder).unwrap();
             let mut response = Response::new(body);
             for (name, value) in headers {
                 response.headers_mut().append(*name, value.parse().unwrap());
             }
-            async { response }
+            async {
+                Arrived::read(request).await;
+                response
+            }
         })
         .await;
         Self { server, feeders }
@@ -131,13 +135,21 @@ async fn where_a_comment_would_harm_there_is_none() {
 async fn a_client_that_hangs_up_ends_its_call_at_the_server() {
     let mut streaming = Streaming::new(EVENTS).await;
     let proxy = Proxy::before(&streaming.server.url()).await;
-    let mut client = proxy.client().await;
-    let mut response = client.send(request(Method::GET, "/mcp", empty())).await;
-    let feeder = streaming.feeder().await;
-    feeder.send("data: 1\n\n").await.unwrap();
-    next(&mut response).await.unwrap().unwrap();
-    client.hang_up();
-    soon(feeder.abandoned()).await;
+    for (method, has_begun) in [
+        (Method::GET, true),
+        (Method::POST, true),
+        (Method::POST, false),
+    ] {
+        let mut client = proxy.client().await;
+        let mut response = client.send(request(method, "/mcp", full("{}"))).await;
+        let feeder = streaming.feeder().await;
+        if has_begun {
+            feeder.send("data: 1\n\n").await.unwrap();
+            next(&mut response).await.unwrap().unwrap();
+        }
+        client.hang_up();
+        soon(feeder.abandoned()).await;
+    }
 }
 
 #[tokio::test]
