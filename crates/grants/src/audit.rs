@@ -27,7 +27,7 @@ pub(crate) fn opened(grant: &GrantId, facts: &Facts) {
     tracing::info!(
         grant.id = %grant,
         client.id = %facts.client,
-        subject = %facts.subject,
+        user.subject = %facts.subject,
         identity.issuer = %facts.issuer,
         resource = %facts.resource,
         scope = %facts.scopes,
@@ -39,7 +39,7 @@ pub(crate) fn ended(grant: &GrantId, facts: Option<&Facts>, reason: &EndReason) 
     tracing::info!(
         grant.id = %grant,
         client.id = facts.map(|facts| facts.client.as_str()),
-        subject = facts.map(|facts| facts.subject.as_str()),
+        user.subject = facts.map(|facts| facts.subject.as_str()),
         %reason,
         "grant ended"
     );
@@ -55,7 +55,7 @@ pub(crate) fn late_use(
     tracing::info!(
         grant.id = %grant,
         client.id = %facts.client,
-        subject = %facts.subject,
+        user.subject = %facts.subject,
         generation,
         client.network = %network,
         rule = ?rule,
@@ -67,7 +67,7 @@ pub(crate) fn theft(grant: &GrantId, facts: &Facts, generation: u32, network: Cl
     tracing::warn!(
         grant.id = %grant,
         client.id = %facts.client,
-        subject = %facts.subject,
+        user.subject = %facts.subject,
         generation,
         client.network = %network,
         "theft signal: a long replaced refresh token was shown from elsewhere; the grant is ended"
@@ -82,3 +82,6 @@ pub(crate) fn foreign_client(grant: &GrantId, facts: &Facts, shown_by: &domain::
         "a token was shown by another client than its own; refused, nothing is ended"
     );
 }
+
+#[cfg(test)]
+mod tests;

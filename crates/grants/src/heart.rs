@@ -94,8 +94,8 @@ impl Grants {
         }
     }
 
-    /// Opens a grant for a completed login and returns its authorization code. The client's
-    /// registration is extended first, so that it outlives the grant.
+    /// Opens a grant for a completed login and returns its authorization code. The caller has
+    /// extended the client's registration, so that it outlives the grant.
     ///
     /// # Errors
     /// If the store is away.

@@ -7,7 +7,6 @@ use domain::{
     time::Timestamp,
 };
 use idp::provider::IdentityTokens;
-use std::time::Duration;
 use store::{StoreUnavailable, seal::sha256};
 
 use crate::{
@@ -19,9 +18,6 @@ use crate::{
     messages::CompletedLogin,
     record::{self, CodeProof, CodeState, Facts, Line, Pad, Pads},
 };
-
-/// How long a registration is kept past its last use.
-const CLIENT_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Heart {
     pub(crate) async fn open_login(
@@ -106,8 +102,8 @@ impl Heart {
         }
     }
 
-    /// The registration is extended and the index written before the grant, so that a grant
-    /// without them never exists.
+    /// The index is written before the grant, so that it always names at least the grants there
+    /// are.
     async fn remember(
         &self,
         grant: &GrantId,
@@ -116,12 +112,8 @@ impl Heart {
         sealed: Vec<u8>,
     ) -> Result<(), StoreUnavailable> {
         let patience = self.patience();
-        let client_life = CLIENT_LIFE.max(self.settings.grant_life * 2);
         let grant_life = line.absolute_end.since(line.opened);
         let holder = holder(&facts.issuer, &facts.subject);
-        patience
-            .call(|| self.store.extend_client(&facts.client, client_life))
-            .await?;
         patience
             .call(|| self.store.index_grant(&holder, grant, grant_life))
             .await?;

@@ -96,7 +96,7 @@ impl Heart {
         tracing::warn!(
             grant.id = %live.id,
             client.id = %live.facts.client,
-            subject = %live.facts.subject,
+            user.subject = %live.facts.subject,
             "the MCP server refuses a fresh identity token; the grant lives, but for a minute no \
              refusal makes it refresh again"
         );
