@@ -169,7 +169,8 @@ fn setting_arguments() -> impl Iterator<Item = Arg> {
     ALL.iter().filter_map(|variable| {
         let flag = variable.flag?;
         let summary = variable.summary().trim_end_matches('.');
-        let default = if variable.default.is_empty() || variable.default.contains('`') {
+        let says_nothing = matches!(variable.default, "" | "none");
+        let default = if says_nothing || variable.default.contains('`') {
             String::new()
         } else {
             format!(" [default: {}]", variable.default)

@@ -1,6 +1,8 @@
 //! Reads `.env` files in the dialect of dotenvx: unquoted values with spaces, `#` comments, quotes
 //! over lines, an `export` before the name, `${NAME}` and `${NAME:-default}`.
 //!
+//! An assignment stands on one line up to its value; dotenvx also takes `NAME` and `=value` on two.
+//!
 //! Two things that dotenvx does are refused instead of done: encrypted values are not decrypted,
 //! and `$(command)` is not run. Passing either on as text would start the proxy with nonsense.
 
@@ -155,6 +157,7 @@ fn split_name(line: &str) -> Option<(&str, usize)> {
     let mut rest = line.trim_start();
     if let Some(after) = rest.strip_prefix("export")
         && after.starts_with(char::is_whitespace)
+        && !after.trim_start().starts_with('=')
     {
         rest = after.trim_start();
     }

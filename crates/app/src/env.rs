@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[cfg(test)]
+mod reference;
 pub(crate) mod table;
 
 pub(crate) use table::ALL;
@@ -31,6 +33,8 @@ pub(crate) struct Variable {
     pub(crate) reach: Reach,
     /// What holds without it, as text; empty: nothing.
     pub(crate) default: &'static str,
+    /// When it must be set; empty: never.
+    pub(crate) needed: &'static str,
     /// What it may hold.
     pub(crate) allowed: &'static str,
     /// A value that is right.
@@ -111,6 +115,7 @@ impl Variable {
         secrecy: Secrecy::Public,
         reach: Reach::File,
         default: "",
+        needed: "",
         allowed: "",
         example: "",
         flag: None,

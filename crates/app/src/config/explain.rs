@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Config, reader::Explained};
-use crate::env::{Group, Variable};
+use crate::env::{Group, Variable, table as variable};
 
 /// The configuration, a line for each value with its origin behind it; secrets are redacted.
 pub(crate) fn render(config: &Config) -> String {
@@ -28,12 +28,27 @@ pub(crate) fn render(config: &Config) -> String {
                 let number = entry.map_or(0, |index| index + 1);
                 let _ = writeln!(text, "# number {number}");
             }
-            let shown = super::faults::shown(&line.shown);
+            let shown = shown(line);
             let assignment = format!("{}={shown}", line.variable.name);
             let _ = writeln!(text, "{assignment:<48} # {}", line.origin);
         }
     }
     text
+}
+
+/// The value, unless a command seems to hold a secret: shells make it easy to set one in front.
+fn shown(line: &Explained) -> String {
+    const SECRETIVE: [&str; 5] = ["key", "secret", "token", "passw", "credential"];
+    let is_command = [
+        &variable::MCP_SERVER_RUN_COMMAND,
+        &variable::MCP_SERVER_RUN_ARGS_JSON,
+    ]
+    .contains(&line.variable);
+    let lower = line.shown.to_ascii_lowercase();
+    if is_command && SECRETIVE.iter().any(|word| lower.contains(word)) {
+        return "[redacted, since it seems to hold a secret]".to_owned();
+    }
+    super::faults::shown(&line.shown)
 }
 
 fn position(variable: &Variable) -> Option<usize> {

@@ -32,6 +32,8 @@ pub(crate) enum Holds {
     Text(String),
     /// A secret.
     Redacted,
+    /// The name is that of several settings of which one is too many.
+    Several,
 }
 
 /// Something odd that does not stop the start.
@@ -82,6 +84,7 @@ impl fmt::Display for Fault {
             Holds::Nothing => write!(formatter, "  {} is missing", self.name)?,
             Holds::Text(text) => write!(formatter, "  {} holds `{}`", self.name, shown(text))?,
             Holds::Redacted => write!(formatter, "  {} holds [redacted]", self.name)?,
+            Holds::Several => write!(formatter, "  {} exclude each other", self.name)?,
         }
         write!(formatter, "\n    reason:  {}", self.reason)?;
         if !self.allowed.is_empty() {
@@ -100,8 +103,10 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A value as one line of bounded length without control characters.
+/// A value as one line of bounded length, without control characters and without what stands before
+/// the `@` of a URL.
 pub(super) fn shown(text: &str) -> String {
+    let text = &without_user_information(text);
     let mut shown: String = text
         .chars()
         .take(SHOWN)
@@ -116,6 +121,21 @@ pub(super) fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+fn without_user_information(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut redacted = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        redacted.push_str("://");
+        let end = part.find(['/', '?', '#']).unwrap_or(part.len());
+        let (authority, rest) = part.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((_, host)) => redacted.extend(["[redacted]@", host, rest]),
+            None => redacted.push_str(part),
+        }
+    }
+    redacted
 }
 
 /// How an example is written in the environment or a `.env` file.

@@ -13,7 +13,7 @@ use domain::secret::SecretString;
 
 use super::{
     faults::{Fault, Faults, Holds, Warning, assignment},
-    toml::{Entry, TomlFile, nearest},
+    toml::{Entry, PROVIDER_KEYS, SERVER_KEYS, TomlFile, nearest},
     values::io_reason,
 };
 use crate::{
@@ -366,13 +366,14 @@ impl<'a> Reader<'a> {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let origin = if self.environment.from_dotenv.contains(OsStr::new(name)) {
-            Origin::DotEnv
+        let is_dotenv = self.environment.from_dotenv.contains(OsStr::new(name));
+        let (label, origin) = if is_dotenv {
+            (format!("{name} (from .env)"), Origin::DotEnv)
         } else {
-            Origin::Environment
+            (name.to_owned(), Origin::Environment)
         };
         Ok(Some(Given {
-            label: name.to_owned(),
+            label,
             text: SecretString::new(text),
             origin,
         }))
@@ -410,7 +411,7 @@ impl<'a> Reader<'a> {
         if let Some(value) = value {
             self.faults.push(Fault {
                 name: format!("{} and {}", value.label, path.label),
-                holds: Holds::Redacted,
+                holds: Holds::Several,
                 reason: "both are set, and may say different things".to_owned(),
                 allowed: "one of the two".to_owned(),
                 example: String::new(),
@@ -530,16 +531,17 @@ impl<'a> Reader<'a> {
 
     /// Notes that a value is missing.
     pub(super) fn missing(&mut self, place: Place<'_>, variable: &'static Variable, why: &str) {
-        let name = match place {
+        let (name, example) = match place {
             Place::Entry {
+                entry,
                 with_variables: false,
-                ..
-            } => format!(
-                "{} of a list in {}",
-                variable.name,
-                self.file.path.display()
-            ),
-            _ => variable.name.to_owned(),
+            } => {
+                let key = entry_key(variable);
+                let path = self.file.path.display();
+                let name = format!("`{}{key}` in {path}", entry.place);
+                (name, format!("{key} = '{}'", variable.example))
+            }
+            _ => (variable.name.to_owned(), assignment(variable)),
         };
         let summary = variable.summary().trim_end_matches('.');
         self.faults.push(Fault {
@@ -547,7 +549,7 @@ impl<'a> Reader<'a> {
             holds: Holds::Nothing,
             reason: format!("it is needed{why}: {}", lower_first(summary)),
             allowed: variable.allowed.to_owned(),
-            example: assignment(variable),
+            example,
         });
     }
 
@@ -580,6 +582,15 @@ impl<'a> Reader<'a> {
             text: text.into(),
         });
     }
+}
+
+/// What a setting is called in an entry of a list.
+fn entry_key(variable: &'static Variable) -> &'static str {
+    SERVER_KEYS
+        .iter()
+        .chain(&PROVIDER_KEYS)
+        .find(|(_, known)| *known == variable)
+        .map_or(variable.name, |(key, _)| *key)
 }
 
 fn describe(kind: DotenvFaultKind) -> (&'static str, &'static str) {

@@ -30,6 +30,8 @@ pub(super) struct TomlFile {
 /// A table's settings by the name of their variable, or of that with `_FILE`.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
+    /// Where it stands, as its keys begin: `servers[1].`.
+    pub(super) place: String,
     values: BTreeMap<String, Setting>,
     /// `name` of a provider.
     pub(super) name: Option<String>,
@@ -200,7 +202,10 @@ impl Walk<'_> {
         keys: &[(&str, &Variable)],
         words: &[&str],
     ) -> Entry {
-        let mut entry = Entry::default();
+        let mut entry = Entry {
+            place: place.to_owned(),
+            ..Entry::default()
+        };
         for (key, value) in table {
             let place = format!("{place}{key}");
             if words.contains(&key.as_str()) {

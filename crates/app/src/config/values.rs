@@ -268,3 +268,6 @@ pub(super) fn io_reason(error: &std::io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,7 @@ variables! {
     /// With a path, the router in front hands it on unstripped.
     BASE_URL {
         group: Group::Address,
+        needed: "always",
         allowed: "an https URL without query and fragment; http on a loopback host",
         example: "https://mcp.example.com",
         flag: Some("base-url"),
@@ -91,6 +92,7 @@ variables! {
     /// client's appended. `localhost` tries both address families.
     MCP_SERVER_URL {
         group: Group::Server,
+        needed: "always",
         allowed: "an http or https URL",
         example: "http://localhost:3000/mcp",
         flag: Some("mcp-server-url"),
@@ -155,6 +157,7 @@ variables! {
     /// difference.
     IDENTITY_SERVER_URL {
         group: Group::Identity,
+        needed: "unless a metadata file or users of your own are named",
         allowed: "an https URL; http on a loopback host",
         example: "https://login.example.com",
         flag: Some("identity-server-url"),
@@ -163,6 +166,7 @@ variables! {
     /// The proxy's client id at the identity provider.
     IDENTITY_CLIENT_ID {
         group: Group::Identity,
+        needed: "with an identity provider",
         allowed: "the client id that the provider gave",
         example: "mcp-auth-proxy",
         flag: Some("identity-client-id"),
@@ -171,6 +175,7 @@ variables! {
     /// The proxy's client secret at the identity provider.
     IDENTITY_CLIENT_SECRET {
         group: Group::Identity,
+        needed: "with an identity provider",
         secrecy: Secrecy::Secret,
         allowed: "the client secret that the provider gave",
         example: "the-secret-from-the-provider",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString};
-use serde_json::Value;
+use jose::signing::SigningKeys;
 
 use crate::{
     config::{
@@ -63,29 +63,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
     }
 }
 
-/// The form only; the keys themselves are read where they are used. Never quotes the text.
+/// Looked through here, so that a broken key is told together with everything else. Never quotes
+/// the text.
 fn signing_keys(text: &str) -> Result<SecretString, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        format!(
-            "it is no JSON, from line {} column {}",
-            error.line(),
-            error.column()
-        )
-    })?;
-    let keys = match &value {
-        Value::Array(keys) => keys,
-        Value::Object(set) => set
-            .get("keys")
-            .and_then(Value::as_array)
-            .ok_or("it is an object without a `keys` array")?,
-        _ => return Err("it is neither array nor object".to_owned()),
-    };
-    if keys.is_empty() {
-        return Err("it holds no key".to_owned());
-    }
-    if !keys.iter().all(Value::is_object) {
-        return Err("its entries are no JWKs".to_owned());
-    }
+    SigningKeys::parse(text).map_err(|error| error.to_string())?;
     Ok(SecretString::new(text))
 }
 

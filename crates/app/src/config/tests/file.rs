@@ -1,0 +1,303 @@
+use std::sync::Arc;
+
+use gateway::process::Command;
+use idp::{local::LocalProvider, upstream::MetadataSource};
+use jose::signing::{SigningAlgorithm, SigningKeys};
+
+use super::*;
+use crate::system::SystemClock;
+
+/// The environment with this text as its TOML file.
+fn with_file(environment: Environment, text: &str) -> (TempDir, Environment) {
+    let directory = directory(&[("config.toml", text)]);
+    let path = path_in(&directory, "config.toml");
+    let environment = environment.with("MCP_AUTH_PROXY_CONFIG", path);
+    (directory, environment)
+}
+
+fn loaded(environment: Environment, text: &str) -> Config {
+    let (_directory, environment) = with_file(environment, text);
+    let (config, warnings) = loaded_from(&environment);
+    assert_eq!(warnings, []);
+    config
+}
+
+/// The report, with the file's path shortened.
+fn refused(environment: Environment, text: &str) -> String {
+    let (directory, environment) = with_file(environment, text);
+    refused_from(&environment).replace(&path_in(&directory, "config.toml"), "config.toml")
+}
+
+fn nothing() -> Environment {
+    Environment::of([("HOME", "/home/me")])
+}
+
+#[test]
+fn a_file_says_what_variables_say() {
+    let text = r#"
+        base_url = "https://mcp.example.com"
+        port = 8080
+        mcp_server_url = "http://localhost:3000/mcp"
+        mcp_server_run_command = "npm"
+        mcp_server_run_args_json = ["start"]
+        mcp_server_run_env_json = { A = 1 }
+        public_paths = ["/a", "/b"]
+        identity_server_url = "https://login.example.com"
+        identity_client_id = "proxy"
+        identity_client_secret = "hunter2"
+        provider_scope = ["openid", "offline_access"]
+        strict_offline_access = true
+        access_ttl = 900
+        max_requests = 100
+        branding_title = "Hello, world"
+    "#;
+    let config = loaded(nothing(), text);
+
+    assert_eq!(config.listen.addresses[0].port(), 8080);
+    assert_eq!(config.servers[0].public_paths, ["/a", "/b"]);
+    assert!(matches!(
+        &config.servers[0].run.as_ref().unwrap().command,
+        Command::Program { arguments, .. } if *arguments == ["start"]
+    ));
+    assert!(config.strict_offline_access);
+    assert_eq!(config.lives.access, Duration::from_secs(900));
+    assert_eq!(config.max_requests, Some(100));
+    assert_eq!(config.branding_title, "Hello, world");
+}
+
+#[test]
+fn servers_name_their_providers() {
+    let config = loaded(
+        nothing(),
+        include_str!("../../../../../docs/samples/several-servers.toml"),
+    );
+
+    let served: Vec<(&str, usize)> = config
+        .servers
+        .iter()
+        .map(|server| (server.path(), server.provider))
+        .collect();
+    assert_eq!(served, [("/wiki", 0), ("/shop", 1)]);
+    assert_eq!(
+        config.servers[1].public_paths,
+        ["/.well-known/openai-apps-challenge"]
+    );
+    assert!(matches!(
+        &config.providers[1],
+        ProviderConfig::Upstream { issuer: Some(issuer), metadata: MetadataSource::Discovery(_), .. }
+            if issuer == "https://login.microsoftonline.com/{tenantid}/v2.0"
+    ));
+    assert!(
+        explain::render(&config)
+            .contains("# number 2\nMCP_SERVER_URL=http://shop.internal:3000/shop")
+    );
+}
+
+#[test]
+fn variables_fill_in_the_one_of_each() {
+    let environment = nothing()
+        .with("IDENTITY_CLIENT_SECRET", "hunter2")
+        .with("MCP_SERVER_URL", "http://localhost:4000/mcp");
+    let config = loaded(
+        environment,
+        include_str!("../../../../../docs/samples/one-server.toml"),
+    );
+
+    assert_eq!(config.servers.len(), 1);
+    assert_eq!(config.servers[0].url.as_str(), "http://localhost:4000/mcp");
+    let run = config.servers[0].run.as_ref().unwrap();
+    assert_eq!(run.environment.len(), 2);
+    assert!(config.log.json);
+}
+
+#[test]
+fn the_sample_with_users_of_its_own_is_right() {
+    let users = directory(&[(
+        "users.toml",
+        include_str!("../../../../../docs/samples/users.toml"),
+    )]);
+    let text = include_str!("../../../../../docs/samples/local-users.toml")
+        .replace("users.toml", &path_in(&users, "users.toml"));
+    let config = loaded(nothing(), &text);
+
+    assert!(config.local_insecure && !config.has_upstream_provider());
+}
+
+#[tokio::test]
+async fn the_sample_user_can_log_in() {
+    let users = directory(&[(
+        "users.toml",
+        include_str!("../../../../../docs/samples/users.toml"),
+    )]);
+    let key = SigningKeys::generate(SigningAlgorithm::Ed25519).unwrap();
+    let (keys, _) = SigningKeys::parse(&format!("[{}]", key.expose())).unwrap();
+    let provider = LocalProvider::load(
+        &users.path().join("users.toml"),
+        "http://localhost:3001",
+        Arc::new(keys),
+        Arc::new(SystemClock),
+    )
+    .unwrap();
+
+    let password = SecretString::new("correct horse battery staple");
+    let login = provider.login("ada", &password, "http://localhost:3000/mcp");
+    assert!(login.await.is_ok());
+}
+
+#[test]
+fn unknown_keys_are_told_with_the_one_that_was_meant() {
+    let text =
+        "acces_ttl = \"hunter2\"\n[[servers]]\nurl = \"http://localhost:3000/mcp\"\nprot = 1\n";
+    let report = refused(environment(&[]), text);
+
+    assert_eq!(
+        report,
+        "\
+the configuration has 2 faults
+
+  `acces_ttl` in config.toml holds [redacted]
+    reason:  there is no such key; did you mean `access_ttl`?
+    allowed: the keys of the configuration reference
+
+  `servers[0].prot` in config.toml holds [redacted]
+    reason:  there is no such key
+    allowed: the keys of the configuration reference"
+    );
+}
+
+#[test]
+fn wrong_values_are_told_by_their_key() {
+    let text = "port = \"abc\"\naccess_ttl = [1]\nidentity_client_secret = 1.5\n\
+                allowed_origins = [\"a b\"]\n";
+    let report = refused(environment_without(&["IDENTITY_CLIENT_SECRET"]), text);
+
+    for expected in [
+        "  `port` in config.toml holds `abc`\n    reason:  it is no port number",
+        "example: port = '3001'",
+        "  `access_ttl` in config.toml holds `[1]`\n    reason:  it is of the wrong kind (array)",
+        "  `identity_client_secret` in config.toml holds [redacted]\n    reason:  it is of the wrong kind (float)",
+        "each item must be a text without spaces or commas",
+    ] {
+        assert!(report.contains(expected), "{report}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_told_by_line_and_not_shown() {
+    let report = refused(
+        environment(&[]),
+        "port = 1\nidentity_client_secret = hunter2\n",
+    );
+
+    assert!(
+        report.contains("  MCP_AUTH_PROXY_CONFIG holds `config.toml`"),
+        "{report}"
+    );
+    assert!(report.contains("reason:  line 2: "), "{report}");
+}
+
+#[test]
+fn a_variable_cannot_say_which_of_several_it_means() {
+    let report = refused(
+        nothing().with("MCP_SERVER_URL", "http://localhost:3000/mcp"),
+        include_str!("../../../../../docs/samples/several-servers.toml"),
+    );
+
+    assert!(report.contains("one fault"), "{report}");
+    assert!(
+        report.contains("the TOML file has several MCP servers"),
+        "{report}"
+    );
+}
+
+#[test]
+fn each_server_says_where_its_users_log_in() {
+    let two = "[[providers]]\nname = \"a\"\nusers_file = \"/dev/null\"\n\
+               [[providers]]\nname = \"b\"\nusers_file = \"/dev/null\"\n";
+    let least = || {
+        environment_without(&[
+            "IDENTITY_SERVER_URL",
+            "IDENTITY_CLIENT_ID",
+            "IDENTITY_CLIENT_SECRET",
+            "MCP_SERVER_URL",
+        ])
+    };
+    let server = "[[servers]]\nurl = \"http://localhost:3000/mcp\"\n";
+
+    let silent = refused(least(), &format!("{two}{server}"));
+    assert!(
+        silent.contains("`servers[0].provider` in config.toml is missing"),
+        "{silent}"
+    );
+    let wrong = refused(least(), &format!("{two}{server}provider = \"c\"\n"));
+    assert!(
+        wrong.contains("holds `c`\n    reason:  no provider has that name"),
+        "{wrong}"
+    );
+    let variable = refused(
+        least().with("MCP_SERVER_URL", "http://localhost:3000/mcp"),
+        two,
+    );
+    assert!(
+        variable.contains("there are several identity providers"),
+        "{variable}"
+    );
+    let twins = refused(
+        least(),
+        &format!(
+            "{}{server}provider = \"a\"\n",
+            two.replace("\"b\"", "\"a\"")
+        ),
+    );
+    assert!(twins.contains("another provider has that name"), "{twins}");
+    assert_eq!(
+        loaded(least(), &format!("{two}{server}provider = \"b\"\n")).servers[0].provider,
+        1
+    );
+}
+
+#[test]
+fn servers_have_paths_of_their_own() {
+    let text =
+        "[[servers]]\nurl = \"http://a:3000/mcp\"\n[[servers]]\nurl = \"http://b:3000/mcp/v2\"\n";
+    let report = refused(environment_without(&["MCP_SERVER_URL"]), text);
+
+    assert!(
+        report.contains(
+            "its path `/mcp/v2` overlaps with that of the MCP server `http://a:3000/mcp`"
+        ),
+        "{report}"
+    );
+}
+
+#[test]
+fn secrets_of_entries_can_lie_in_files() {
+    let secret = directory(&[("secret", "s3cret\n")]);
+    let text = format!(
+        "[[providers]]\nserver_url = \"https://login.example.com\"\nclient_id = \"x\"\n\
+         client_secret_file = \"{}\"\n",
+        path_in(&secret, "secret")
+    );
+    let least = environment_without(&[
+        "IDENTITY_SERVER_URL",
+        "IDENTITY_CLIENT_ID",
+        "IDENTITY_CLIENT_SECRET",
+    ]);
+    let config = loaded(least, &text);
+
+    assert!(matches!(
+        &config.providers[0],
+        ProviderConfig::Upstream { client_secret, .. } if client_secret.expose() == "s3cret"
+    ));
+}
+
+#[test]
+fn an_entry_that_lacks_something_is_told_apart() {
+    let text = "[[servers]]\nurl = \"http://a:3000/a\"\n[[servers]]\nrun_command = \"x\"\n";
+    let report = refused(environment_without(&["MCP_SERVER_URL"]), text);
+
+    assert!(
+        report.contains("  `servers[1].url` in config.toml is missing"),
+        "{report}"
+    );
+}

@@ -1,0 +1,222 @@
+//! Writes `docs/reference/configuration.md` and `.env.example` from the table, and holds them to
+//! it. After a change of the table: `UPDATE_DOCS=1 cargo test -p mcp-auth-proxy reference`.
+
+use std::{fmt::Write as _, fs, path::PathBuf};
+
+use super::{ALL, Group, Reach, Secrecy, Variable};
+use crate::config::faults::assignment;
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Made from crates/app/src/env/table.rs; see crates/app/src/env/reference.rs. -->
+
+Each setting is a variable of the environment. Five layers are looked at in this order, and the
+first that says something counts:
+
+1. a flag on the command line, for those that have one
+2. the environment
+3. `.env` in the working directory, in the dialect of
+   [dotenvx](https://dotenvx.com): unquoted values with spaces, `#` comments, quotes over several
+   lines, `${NAME}`; encrypted values and `$(command)` stop the start
+4. the TOML file that `MCP_AUTH_PROXY_CONFIG` names
+5. the default
+
+`mcp-auth-proxy config` prints what came of it, with the origin of each value and without secrets.
+
+- A variable that is set to nothing is not set.
+- Everything that is wrong or missing is reported at once, and the proxy does not start.
+- Each secret can be read from a file instead: `IDENTITY_CLIENT_SECRET_FILE=/run/secrets/client`.
+  One of the two may be set, not both.
+- Durations take a unit (`90s`, `15m`, `2h`, `14d`); a bare number is seconds.
+- A name that begins with `MCP_AUTH_PROXY_` and is not listed here is reported by a warning.
+
+## The TOML file
+
+It holds the same settings under the names given as *TOML key*, and says two things that variables
+cannot: several MCP servers and several identity providers.
+
+```toml
+base_url = \"https://mcp.example.com\"
+
+[[providers]]
+name = \"staff\"
+server_url = \"https://login.example.com\"
+client_id = \"mcp-auth-proxy\"
+client_secret_file = \"/run/secrets/staff-client\"
+
+[[servers]]
+url = \"http://localhost:3000/wiki\"
+provider = \"staff\"
+```
+
+| key of `[[servers]]` | as the variable |
+| --- | --- |
+| `url` | [`MCP_SERVER_URL`](#mcp_server_url) |
+| `run_command` | [`MCP_SERVER_RUN_COMMAND`](#mcp_server_run_command) |
+| `run_args` (an array) | [`MCP_SERVER_RUN_ARGS_JSON`](#mcp_server_run_args_json) |
+| `run_dir` | [`MCP_SERVER_RUN_DIR`](#mcp_server_run_dir) |
+| `run_env` (a table), `run_env_file` | [`MCP_SERVER_RUN_ENV_JSON`](#mcp_server_run_env_json) |
+| `public_paths` (an array) | [`MCP_AUTH_PROXY_PUBLIC_PATHS`](#mcp_auth_proxy_public_paths) |
+| `provider` | the `name` of the provider its users log in with; needed where there are several |
+
+| key of `[[providers]]` | as the variable |
+| --- | --- |
+| `name` | what servers call it |
+| `server_url` | [`IDENTITY_SERVER_URL`](#identity_server_url) |
+| `metadata_file` | [`IDENTITY_SERVER_METADATA_FILE`](#identity_server_metadata_file) |
+| `issuer` | [`MCP_AUTH_PROXY_IDENTITY_ISSUER`](#mcp_auth_proxy_identity_issuer) |
+| `client_id` | [`IDENTITY_CLIENT_ID`](#identity_client_id) |
+| `client_secret`, `client_secret_file` | [`IDENTITY_CLIENT_SECRET`](#identity_client_secret) |
+| `scope` | [`IDENTITY_SCOPE`](#identity_scope) |
+| `users_file` | [`MCP_AUTH_PROXY_USERS_FILE`](#mcp_auth_proxy_users_file) |
+
+Where the file has one entry in a list, the variables fill it in and win over it; where it has
+several, a variable could not say which it means, and stops the start. Paths are relative to the
+working directory. An unknown key is a fault. Whole files stand in [`docs/samples`](../samples).
+";
+
+const EXAMPLE_INTRODUCTION: &str = "\
+# Settings of MCP Auth Proxy; the reference is docs/reference/configuration.md.
+# Copy to `.env` and fill in. What begins with `#` shows an example or the default.
+";
+
+#[test]
+fn the_reference_is_that_of_the_table() {
+    hold("docs/reference/configuration.md", &reference());
+}
+
+#[test]
+fn the_example_is_that_of_the_table() {
+    hold(".env.example", &example());
+}
+
+#[test]
+fn every_variable_is_told_of() {
+    for variable in ALL {
+        let name = variable.name;
+        assert!(variable.summary().ends_with('.'), "{name}");
+        assert!(!variable.allowed.is_empty(), "{name}");
+        let is_unused = variable.allowed.starts_with("nothing");
+        assert_eq!(variable.example.is_empty(), is_unused, "{name}");
+        let times = ALL.iter().filter(|other| other.name == name).count();
+        assert_eq!(times, 1, "{name}");
+    }
+}
+
+/// Compares a file with what it should be, or writes it.
+fn hold(path: &str, expected: &str) {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join(path);
+    #[expect(clippy::disallowed_methods, reason = "how a person asks for the files")]
+    let is_asked = std::env::var("UPDATE_DOCS").is_ok();
+    if is_asked {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, expected).unwrap();
+    }
+    let held = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        held == expected,
+        "{} is stale: UPDATE_DOCS=1 cargo test -p mcp-auth-proxy reference",
+        path.display()
+    );
+}
+
+fn reference() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for group in Group::ALL {
+        writeln!(text, "\n## {}\n", group.title()).unwrap();
+        text.push_str("| variable | | default |\n| --- | --- | --- |\n");
+        for variable in of(group) {
+            let name = variable.name;
+            let link = name.to_ascii_lowercase();
+            let summary = variable.summary();
+            let default = default(variable);
+            writeln!(text, "| [`{name}`](#{link}) | {summary} | {default} |").unwrap();
+        }
+        for variable in of(group) {
+            entry(&mut text, variable);
+        }
+    }
+    text
+}
+
+fn entry(text: &mut String, variable: &Variable) {
+    writeln!(text, "\n### {}\n", variable.name).unwrap();
+    for line in variable.doc.trim_end().lines() {
+        writeln!(text, "{}", line.strip_prefix(' ').unwrap_or(line)).unwrap();
+    }
+    text.push('\n');
+    if !variable.needed.is_empty() {
+        writeln!(text, "- Needed: {}", variable.needed).unwrap();
+    }
+    if !variable.default.is_empty() {
+        writeln!(text, "- Default: {}", default(variable)).unwrap();
+    }
+    writeln!(text, "- Allowed: {}", variable.allowed).unwrap();
+    if !variable.example.is_empty() {
+        writeln!(text, "- Example: `{}`", assignment(variable)).unwrap();
+    }
+    if let Some(flag) = variable.flag {
+        writeln!(text, "- Flag: `--{flag}`").unwrap();
+    }
+    if variable.reach == Reach::File {
+        writeln!(text, "- TOML key: `{}`", variable.key()).unwrap();
+    }
+    if let Some(file) = variable.file_name() {
+        let what = match variable.secrecy {
+            Secrecy::Secret => "A secret; the MCP server's process does not get it",
+            Secrecy::Sensitive | Secrecy::Public => "May hold secrets, and is never shown",
+        };
+        writeln!(
+            text,
+            "- {what}. Also read from the file that `{file}` names"
+        )
+        .unwrap();
+    }
+}
+
+fn default(variable: &Variable) -> String {
+    match variable.default {
+        "" if !variable.needed.is_empty() => "needed".to_owned(),
+        "" => String::new(),
+        default if default.contains('`') || is_prose(default) => default.to_owned(),
+        default => format!("`{default}`"),
+    }
+}
+
+/// Whether a default is said in words instead of being a value.
+fn is_prose(default: &str) -> bool {
+    const PROSE: [&str; 7] = [
+        "none",
+        "all",
+        "what discovery says",
+        "made once and kept",
+        "the built-in pages",
+        "the proxy's own",
+        "the access token's life and 15m",
+    ];
+    PROSE.contains(&default)
+}
+
+fn example() -> String {
+    let mut text = EXAMPLE_INTRODUCTION.to_owned();
+    for group in Group::ALL {
+        if group == Group::Platform {
+            continue;
+        }
+        writeln!(text, "\n# --- {} ---", group.title()).unwrap();
+        for variable in of(group).filter(|variable| !variable.example.is_empty()) {
+            let comment = if variable.needed.is_empty() { "#" } else { "" };
+            writeln!(text, "\n# {}", variable.summary()).unwrap();
+            writeln!(text, "{comment}{}", assignment(variable)).unwrap();
+        }
+    }
+    text
+}
+
+fn of(group: Group) -> impl Iterator<Item = &'static Variable> {
+    ALL.iter()
+        .copied()
+        .filter(move |variable| variable.group == group)
+}
