@@ -165,6 +165,7 @@ Usage: mcp-auth-proxy [OPTIONS] [COMMAND]
 Commands:
   config         Print the configuration as it is meant, with the origin of each value
   demo           Try it out: a proxy with a user of its own, before a small or your own MCP server
+  status         Ask the proxy that runs on the data directory how it is
   hash-password  Read a password from standard input and print its hash for a users file
   help           Print this message or the help of the given subcommand(s)
 

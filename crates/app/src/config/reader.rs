@@ -245,19 +245,22 @@ impl<'a> Reader<'a> {
         self.parse_given(&given, index, variable, parse)
     }
 
-    /// The value, which must be there. `why` is added to the report of its absence.
+    /// The value, which must be there.
     pub(super) fn required_at<T>(
         &mut self,
         place: Place<'_>,
         index: Option<usize>,
         variable: &'static Variable,
-        why: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         match self.find(place, variable) {
             Ok(Some(given)) => self.parse_given(&given, index, variable, parse),
             Ok(None) => {
-                self.missing(place, variable, why);
+                let why = match variable.needed {
+                    "" | "always" => String::new(),
+                    when => format!(" {when}"),
+                };
+                self.missing(place, variable, &why);
                 None
             }
             Err(Faulted) => None,

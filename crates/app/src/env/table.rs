@@ -157,7 +157,7 @@ variables! {
     /// difference.
     IDENTITY_SERVER_URL {
         group: Group::Identity,
-        needed: "unless a metadata file or users of your own are named",
+        needed: "unless IDENTITY_SERVER_METADATA_FILE or MCP_AUTH_PROXY_USERS_FILE is set",
         allowed: "an https URL; http on a loopback host",
         example: "https://login.example.com",
         flag: Some("identity-server-url"),

@@ -27,7 +27,7 @@ pub(super) struct Address {
 const DEFAULT_PORT: u16 = 3001;
 
 pub(super) fn read(reader: &mut Reader<'_>, on_dyno: bool) -> Address {
-    let base_url = reader.required_at(Place::Plain, None, &variable::BASE_URL, "", |text| {
+    let base_url = reader.required_at(Place::Plain, None, &variable::BASE_URL, |text| {
         BaseUrl::parse(text).map_err(|error| error.to_string())
     });
     let is_plain_http = base_url.as_ref().is_some_and(BaseUrl::is_plain_http);

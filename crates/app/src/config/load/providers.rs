@@ -134,16 +134,13 @@ fn upstream(
         &variable::MCP_AUTH_PROXY_IDENTITY_ISSUER,
         |text| safe_url(&text.replace("{tenantid}", "tenantid")).map(|_| text.to_owned()),
     );
-    let client_id = reader.required_at(place, index, &variable::IDENTITY_CLIENT_ID, "", |text| {
+    let client_id = reader.required_at(place, index, &variable::IDENTITY_CLIENT_ID, |text| {
         Ok(text.to_owned())
     });
-    let client_secret = reader.required_at(
-        place,
-        index,
-        &variable::IDENTITY_CLIENT_SECRET,
-        "",
-        |text| Ok(SecretString::new(text)),
-    );
+    let client_secret =
+        reader.required_at(place, index, &variable::IDENTITY_CLIENT_SECRET, |text| {
+            Ok(SecretString::new(text))
+        });
     let scope = scope(reader, place, index)?;
     Some(ProviderConfig::Upstream {
         metadata: metadata?,
@@ -166,9 +163,7 @@ fn metadata(
         let path: PathBuf = reader.value_at(place, index, file, values::file)?;
         return Some(MetadataSource::File(path));
     }
-    let why = " (or IDENTITY_SERVER_METADATA_FILE, or for users of your own \
-               MCP_AUTH_PROXY_USERS_FILE)";
-    let issuer = reader.required_at(place, index, url, why, issuer_url)?;
+    let issuer = reader.required_at(place, index, url, issuer_url)?;
     Some(MetadataSource::Discovery(issuer))
 }
 

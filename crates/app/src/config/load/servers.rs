@@ -122,7 +122,7 @@ fn server(
     provider: usize,
 ) -> Option<ServerConfig> {
     let mut dropped = false;
-    let url = reader.required_at(place, index, &variable::MCP_SERVER_URL, "", |text| {
+    let url = reader.required_at(place, index, &variable::MCP_SERVER_URL, |text| {
         let (url, had_more) = server_url(text)?;
         dropped = had_more;
         Ok(url)

@@ -19,17 +19,17 @@ the configuration has 6 faults
     example: BASE_URL=https://mcp.example.com
 
   IDENTITY_SERVER_URL is missing
-    reason:  it is needed (or IDENTITY_SERVER_METADATA_FILE, or for users of your own MCP_AUTH_PROXY_USERS_FILE): the identity provider's issuer
+    reason:  it is needed unless IDENTITY_SERVER_METADATA_FILE or MCP_AUTH_PROXY_USERS_FILE is set: the identity provider's issuer
     allowed: an https URL; http on a loopback host
     example: IDENTITY_SERVER_URL=https://login.example.com
 
   IDENTITY_CLIENT_ID is missing
-    reason:  it is needed: the proxy's client id at the identity provider
+    reason:  it is needed with an identity provider: the proxy's client id at the identity provider
     allowed: the client id that the provider gave
     example: IDENTITY_CLIENT_ID=mcp-auth-proxy
 
   IDENTITY_CLIENT_SECRET is missing
-    reason:  it is needed: the proxy's client secret at the identity provider
+    reason:  it is needed with an identity provider: the proxy's client secret at the identity provider
     allowed: the client secret that the provider gave
     example: IDENTITY_CLIENT_SECRET=the-secret-from-the-provider
 
