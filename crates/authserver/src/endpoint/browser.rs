@@ -66,6 +66,8 @@ pub(crate) fn browser_routes(server: Arc<AuthServer>) -> Router {
         .replace('}', "}}");
     let authorize = get(authorize::begin).post(authorize::begin_by_form);
     Router::new()
+        // A segment of the callback path may begin with `:` or `*`.
+        .without_v07_checks()
         .route(path::AUTHORIZE, authorize.clone())
         .route(path::AUTHORIZE_ALIAS, authorize)
         .route(path::INTERACTION, get(interaction::show))
