@@ -11,7 +11,7 @@
 
 mod body;
 mod context;
-mod health;
+pub(crate) mod health;
 mod scheme;
 mod strict;
 #[cfg(test)]

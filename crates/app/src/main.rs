@@ -73,7 +73,7 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
 fn serve(flags: &Flags) -> Result<ExitCode> {
     let (config, warnings) = config::load(flags, &Environment::of_process())?;
     begin_log(&config, &warnings)?;
-    logged(runtime()?.block_on(serve::serve(&config, || ())))
+    Ok(logged(runtime()?.block_on(serve::serve(&config, || ()))))
 }
 
 fn demo(arguments: &DemoArguments) -> Result<ExitCode> {
@@ -81,7 +81,7 @@ fn demo(arguments: &DemoArguments) -> Result<ExitCode> {
         let prepared = demo::prepare(arguments, &Environment::of_process(), &SystemRandom).await?;
         begin_log(&prepared.config, &prepared.warnings)?;
         let announce = || terminal::print(prepared.announcement.expose());
-        logged(serve::serve(&prepared.config, announce).await)
+        Ok(logged(serve::serve(&prepared.config, announce).await))
     })
 }
 
@@ -101,11 +101,11 @@ fn begin_log(config: &Config, warnings: &[Warning]) -> Result<()> {
 }
 
 /// Once there is a log, what went wrong belongs there: it is what operators and routers keep.
-fn logged(served: Result<ExitCode>) -> Result<ExitCode> {
-    Ok(served.unwrap_or_else(|error| {
+fn logged(served: Result<ExitCode>) -> ExitCode {
+    served.unwrap_or_else(|error| {
         tracing::error!("stopped: {error:#}");
         ExitCode::FAILURE
-    }))
+    })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -156,7 +156,7 @@ impl Running {
         let end = Instant::now() + config.drain;
         self.proxy.health.drain();
         self.seams.closing.cancel();
-        let requests_end = config.drain - config.drain / STOP_SHARE;
+        let requests_end = config.drain.saturating_sub(config.drain / STOP_SHARE);
         if !self.serving.drain(requests_end).await {
             tracing::warn!("not all requests finished in time; they are cut");
         }

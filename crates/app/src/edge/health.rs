@@ -14,6 +14,11 @@ use tokio::time::timeout;
 
 use super::EdgeBody;
 
+/// Whether the process lives.
+pub(crate) const LIVE: &str = "/healthz";
+/// Whether it should get work.
+pub(crate) const READY: &str = "/readyz";
+
 /// How long the store may take to answer before this process counts as not ready.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -48,8 +53,8 @@ impl Health {
         let path = request.uri().path();
         let path = path.strip_prefix(prefix).unwrap_or(path);
         let is_live = match path {
-            "/healthz" => true,
-            "/readyz" => false,
+            LIVE => true,
+            READY => false,
             _ => return None,
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -14,6 +14,7 @@ use crate::{
         reader::{Place, Reader},
         values,
     },
+    edge::health,
     env::{Variable, table as variable},
 };
 
@@ -28,7 +29,7 @@ const OWN: [&Variable; 6] = [
 ];
 
 /// Where the proxy itself answers, each with everything below it.
-pub(super) const OWN_PATHS: [&str; 13] = [
+pub(super) const OWN_PATHS: [&str; 15] = [
     path::AUTHORIZATION,
     "/authorize",
     path::TOKEN,
@@ -42,6 +43,8 @@ pub(super) const OWN_PATHS: [&str; 13] = [
     "/interaction",
     "/.well-known",
     "/favicon.ico",
+    health::LIVE,
+    health::READY,
 ];
 
 /// `names` are those of the providers; `port` is the proxy's own.
