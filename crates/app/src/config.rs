@@ -1,6 +1,6 @@
 //! The configuration as it is meant: one typed value, made once, that cannot be wrong.
 //!
-//! [`load`] makes it from flags, environment, `.env` and TOML file, in this precedence, and
+//! [`load()`] makes it from flags, environment, `.env` and TOML file, in this precedence, and
 //! reports everything that is wrong at once.
 
 use std::{
@@ -38,7 +38,7 @@ pub(crate) fn load(
     load::load(flags, environment)
 }
 
-/// Finds out where sessions are remembered, as [`load`] does, whatever else is configured: for
+/// Finds out where sessions are remembered, as [`load()`] does, whatever else is configured: for
 /// commands that concern a proxy that runs.
 ///
 /// # Errors

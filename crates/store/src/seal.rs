@@ -60,7 +60,7 @@ impl KeyType for OutputLength {
 // === impl MacKey ===
 
 impl MacKey {
-    /// Derives the key; see [`derive`].
+    /// Derives the key; see [`derive()`].
     pub fn derive(secret: &[u8], salt: &[u8], purpose: &str, issuer: &str) -> Self {
         let key = derive::<32>(secret, salt, purpose, issuer);
         Self(hmac::Key::new(hmac::HMAC_SHA256, key.expose()))
@@ -86,7 +86,7 @@ impl fmt::Debug for MacKey {
 // === impl SealKey ===
 
 impl SealKey {
-    /// Derives the key; see [`derive`].
+    /// Derives the key; see [`derive()`].
     pub fn derive(secret: &[u8], salt: &[u8], purpose: &str, issuer: &str) -> Self {
         let key = derive::<32>(secret, salt, purpose, issuer);
         let key = UnboundKey::new(&AES_256_GCM, key.expose());

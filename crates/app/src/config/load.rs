@@ -22,7 +22,7 @@ pub(super) fn load_store(flags: &Flags, environment: &Environment) -> Result<Sto
     store.ok_or_else(|| reader.into_parts().0)
 }
 
-/// See [`super::load`].
+/// See [`super::load()`].
 pub(super) fn load(
     flags: &Flags,
     environment: &Environment,
