@@ -15,14 +15,15 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::{cli::Flags, env::Environment};
+use explain::Explained;
 use faults::{Faults, Warning};
-use reader::Explained;
 
 pub(crate) mod environment;
 pub(crate) mod explain;
 pub(crate) mod faults;
 mod load;
-pub(crate) mod reader;
+mod merged;
+mod reader;
 mod toml;
 mod values;
 

@@ -1,9 +1,41 @@
 //! Prints the configuration as it is meant.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use super::{Config, reader::Explained};
+use super::Config;
 use crate::env::{Group, Variable, table as variable};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A flag on the command line.
+    Flag,
+    /// The process's environment.
+    Environment,
+    /// The `.env` file.
+    DotEnv,
+    /// The TOML file, under this key.
+    File(String),
+    /// A file that a variable names.
+    SecretFile(String),
+    /// Nobody said anything.
+    Default,
+    /// It follows from something else.
+    Implied(&'static str),
+}
+
+/// One line of the printed configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Explained {
+    /// The variable.
+    pub(crate) variable: &'static Variable,
+    /// Which entry of a list, from 0, where there are several.
+    pub(crate) entry: Option<usize>,
+    /// The value as it may be shown.
+    pub(crate) shown: String,
+    /// Where it came from.
+    pub(crate) origin: Origin,
+}
 
 /// The configuration, a line for each value with its origin behind it; secrets are redacted.
 pub(crate) fn render(config: &Config) -> String {
@@ -53,4 +85,20 @@ fn shown(line: &Explained) -> String {
 
 fn position(variable: &Variable) -> Option<usize> {
     crate::env::ALL.iter().position(|known| *known == variable)
+}
+
+// === impl Origin ===
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => formatter.write_str("flag"),
+            Self::Environment => formatter.write_str("environment"),
+            Self::DotEnv => formatter.write_str(".env"),
+            Self::File(key) => write!(formatter, "file, {key}"),
+            Self::SecretFile(path) => write!(formatter, "content of {path}"),
+            Self::Default => formatter.write_str("default"),
+            Self::Implied(by) => write!(formatter, "implied by {by}"),
+        }
+    }
 }

@@ -2,9 +2,7 @@
 //! warnings and where every value came from.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::{OsStr, OsString},
-    fmt, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,14 +10,15 @@ use std::{
 use domain::secret::SecretString;
 
 use super::{
+    explain::{Explained, Origin},
     faults::{Fault, Faults, Holds, Warning, assignment},
-    toml::{Entry, PROVIDER_KEYS, SERVER_KEYS, TomlFile, nearest},
+    merged::Merged,
+    toml::{Entry, PROVIDER_KEYS, SERVER_KEYS, TomlFile},
     values::io_reason,
 };
 use crate::{
     cli::Flags,
-    dotenv::{self, DotenvFaultKind},
-    env::{ALL, Environment, PREFIX, Platform, Variable, table as variable},
+    env::{Environment, Platform, Variable, table as variable},
 };
 
 /// The layers, and what was found out so far.
@@ -32,13 +31,6 @@ pub(super) struct Reader<'a> {
     pub(super) faults: Faults,
     pub(super) warnings: Vec<Warning>,
     explained: Vec<Explained>,
-}
-
-/// The process's variables and, below them, the `.env` file's.
-#[derive(Clone)]
-pub(super) struct Merged {
-    variables: BTreeMap<OsString, OsString>,
-    from_dotenv: BTreeSet<OsString>,
 }
 
 /// Where a setting may stand.
@@ -63,38 +55,6 @@ pub(super) struct Given {
     pub(super) origin: Origin,
 }
 
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A flag on the command line.
-    Flag,
-    /// The process's environment.
-    Environment,
-    /// The `.env` file.
-    DotEnv,
-    /// The TOML file, under this key.
-    File(String),
-    /// A file that a variable names.
-    SecretFile(String),
-    /// Nobody said anything.
-    Default,
-    /// It follows from something else.
-    Implied(&'static str),
-}
-
-/// One line of the printed configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Explained {
-    /// The variable.
-    pub(crate) variable: &'static Variable,
-    /// Which entry of a list, from 0, where there are several.
-    pub(crate) entry: Option<usize>,
-    /// The value as it may be shown.
-    pub(crate) shown: String,
-    /// Where it came from.
-    pub(crate) origin: Origin,
-}
-
 /// A value is there but of no use; the fault is noted.
 pub(super) struct Faulted;
 
@@ -106,31 +66,22 @@ const MAX_SECRET_BYTES: u64 = 1 << 20;
 impl<'a> Reader<'a> {
     /// Reads `.env` and the TOML file.
     pub(super) fn open(flags: &'a Flags, environment: &Environment) -> Self {
+        let mut faults = Faults::default();
+        let mut warnings = Vec::new();
         let mut reader = Self {
             flags,
-            environment: Merged {
-                variables: environment.variables().clone(),
-                from_dotenv: BTreeSet::new(),
-            },
+            environment: Merged::read(environment, &mut faults, &mut warnings),
             file: Arc::default(),
             platform: environment.platform(),
-            faults: Faults::default(),
-            warnings: Vec::new(),
+            faults,
+            warnings,
             explained: Vec::new(),
         };
-        if let Some(path) = environment.dotenv() {
-            reader.read_dotenv(path);
-        }
         if let Some(path) = reader.value(&variable::MCP_AUTH_PROXY_CONFIG, |text| {
             Ok(PathBuf::from(text))
         }) {
-            let mut faults = Vec::new();
-            reader.file = Arc::new(TomlFile::read(&path, &mut faults));
-            for fault in faults {
-                reader.faults.push(fault);
-            }
+            reader.file = Arc::new(TomlFile::read(&path, &mut reader.faults));
         }
-        reader.warn_of_unknown_names();
         reader
     }
 
@@ -147,79 +98,6 @@ impl<'a> Reader<'a> {
     /// Environment and `.env`, and the lines of the printed configuration.
     pub(super) fn into_parts(self) -> (Faults, Vec<Warning>, Merged, Vec<Explained>) {
         (self.faults, self.warnings, self.environment, self.explained)
-    }
-
-    fn read_dotenv(&mut self, path: &Path) {
-        let name = path.display().to_string();
-        let fault = |reason: String| Fault {
-            name: name.clone(),
-            holds: Holds::Redacted,
-            reason,
-            allowed: "a text file in UTF-8 that the proxy may read".to_owned(),
-            example: String::new(),
-        };
-        let text = match std::fs::read(path) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => text,
-                Err(_) => return self.faults.push(fault("it is not UTF-8".to_owned())),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => {
-                let reason = format!("the file cannot be read: {}", io_reason(&error));
-                return self.faults.push(fault(reason));
-            }
-        };
-        let parsed = {
-            let real = |name: &str| {
-                let value = self.environment.variables.get(OsStr::new(name))?;
-                Some(value.to_string_lossy().into_owned())
-            };
-            dotenv::parse(&text, &real)
-        };
-        for fault in parsed.faults {
-            let (reason, allowed) = describe(fault.kind);
-            self.faults.push(Fault {
-                name: format!("{} in {name}, line {}", fault.name, fault.line),
-                holds: Holds::Redacted,
-                reason: reason.to_owned(),
-                allowed: allowed.to_owned(),
-                example: String::new(),
-            });
-        }
-        for line in parsed.skipped {
-            self.warnings.push(Warning {
-                name: name.clone(),
-                text: format!("has no assignment in line {line}; the line is skipped"),
-            });
-        }
-        for (name, value) in parsed.variables {
-            let name = OsString::from(name);
-            self.environment.from_dotenv.insert(name.clone());
-            self.environment.variables.insert(name, value.into());
-        }
-    }
-
-    /// A misspelt name of ours would otherwise be a setting that silently does nothing.
-    fn warn_of_unknown_names(&mut self) {
-        let is_known = |name: &str| {
-            ALL.iter()
-                .any(|known| known.name == name || known.file_name().as_deref() == Some(name))
-        };
-        let unknown: Vec<String> = self
-            .environment
-            .variables
-            .keys()
-            .filter_map(|name| name.to_str())
-            .filter(|name| name.starts_with(PREFIX) && !is_known(name))
-            .map(ToOwned::to_owned)
-            .collect();
-        for name in unknown {
-            let hint = nearest(&name, ALL.iter().map(|known| known.name))
-                .map(|near| format!("; did you mean {near}?"))
-                .unwrap_or_default();
-            let text = format!("is no variable of this release and has no effect{hint}");
-            self.warnings.push(Warning { name, text });
-        }
     }
 
     // --- finding ---
@@ -353,7 +231,7 @@ impl<'a> Reader<'a> {
         variable: &Variable,
         name: &str,
     ) -> Result<Option<Given>, Faulted> {
-        let Some(value) = self.environment.variables.get(OsStr::new(name)) else {
+        let Some((value, is_dotenv)) = self.environment.value(name) else {
             return Ok(None);
         };
         let Some(text) = value.to_str() else {
@@ -369,7 +247,6 @@ impl<'a> Reader<'a> {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let is_dotenv = self.environment.from_dotenv.contains(OsStr::new(name));
         let (label, origin) = if is_dotenv {
             (format!("{name} (from .env)"), Origin::DotEnv)
         } else {
@@ -596,23 +473,6 @@ fn entry_key(variable: &'static Variable) -> &'static str {
         .map_or(variable.name, |(key, _)| *key)
 }
 
-fn describe(kind: DotenvFaultKind) -> (&'static str, &'static str) {
-    match kind {
-        DotenvFaultKind::Encrypted => (
-            "it is encrypted by dotenvx, and the proxy holds no key for it",
-            "plain text, or start the proxy by `dotenvx run -- mcp-auth-proxy`, which decrypts it",
-        ),
-        DotenvFaultKind::Command => (
-            "it holds `$(command)`, and the proxy runs no commands to configure itself",
-            "what the command prints, or single quotes around a value that is meant as it stands",
-        ),
-        DotenvFaultKind::Endless => (
-            "its references lead to one another without end",
-            "references to variables that hold plain values",
-        ),
-    }
-}
-
 fn lower_first(text: &str) -> String {
     let mut characters = text.chars();
     characters
@@ -634,42 +494,4 @@ fn read_secret(path: &Path) -> Result<SecretString, String> {
         return Err("the file is empty".to_owned());
     }
     Ok(SecretString::new(text))
-}
-
-// === impl Merged ===
-
-impl Merged {
-    /// All of it, for the MCP server's process.
-    pub(super) fn into_variables(self) -> BTreeMap<OsString, OsString> {
-        self.variables
-    }
-
-    fn is_set(&self, name: &str) -> bool {
-        self.variables
-            .get(OsStr::new(name))
-            .is_some_and(|value| !value.to_string_lossy().trim().is_empty())
-    }
-}
-
-/// Values may be secrets: only their number is shown.
-impl fmt::Debug for Merged {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Merged({} variables)", self.variables.len())
-    }
-}
-
-// === impl Origin ===
-
-impl fmt::Display for Origin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => formatter.write_str("flag"),
-            Self::Environment => formatter.write_str("environment"),
-            Self::DotEnv => formatter.write_str(".env"),
-            Self::File(key) => write!(formatter, "file, {key}"),
-            Self::SecretFile(path) => write!(formatter, "content of {path}"),
-            Self::Default => formatter.write_str("default"),
-            Self::Implied(by) => write!(formatter, "implied by {by}"),
-        }
-    }
 }

@@ -9,7 +9,7 @@ use domain::secret::SecretString;
 use toml::{Table, Value};
 
 use super::{
-    faults::{Fault, Holds},
+    faults::{Fault, Faults, Holds},
     values::io_reason,
 };
 use crate::env::{ALL, Reach, Variable, table as variable};
@@ -92,7 +92,7 @@ const LISTS: [&Variable; 7] = [
 impl TomlFile {
     /// Reads the file; what is wrong with it goes to `faults`, the rest is used, so that further
     /// faults are seen in the same start.
-    pub(super) fn read(path: &Path, faults: &mut Vec<Fault>) -> Self {
+    pub(super) fn read(path: &Path, faults: &mut Faults) -> Self {
         let table = std::fs::read_to_string(path)
             .map_err(|error| format!("the file cannot be read: {}", io_reason(&error)))
             .and_then(|text| parse(&text));
@@ -111,7 +111,7 @@ impl TomlFile {
         }
     }
 
-    fn from_table(path: &Path, mut table: Table, faults: &mut Vec<Fault>) -> Self {
+    fn from_table(path: &Path, mut table: Table, faults: &mut Faults) -> Self {
         let servers = table.remove("servers");
         let providers = table.remove("providers");
         let mut walk = Walk { path, faults };
@@ -155,7 +155,7 @@ impl Entry {
 
 struct Walk<'a> {
     path: &'a Path,
-    faults: &'a mut Vec<Fault>,
+    faults: &'a mut Faults,
 }
 
 // === impl Walk ===

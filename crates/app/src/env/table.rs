@@ -1,4 +1,5 @@
-//! The variables. Each doc comment is the entry in the reference.
+//! The variables. Each doc comment is the entry in the reference. Longer than a file should be,
+//! since it is the one list.
 
 use super::{Group, Reach, Secrecy, Variable};
 

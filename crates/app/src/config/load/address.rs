@@ -8,7 +8,8 @@ use url::Url;
 use crate::{
     config::{
         Listen, TrustedProxies,
-        reader::{Origin, Place, Reader},
+        explain::Origin,
+        reader::{Place, Reader},
         values,
     },
     env::table as variable,

@@ -8,7 +8,8 @@ use jose::signing::SigningKeys;
 use crate::{
     config::{
         Lives,
-        reader::{Origin, Reader},
+        explain::Origin,
+        reader::Reader,
         values::{self, show_duration},
     },
     env::table as variable,

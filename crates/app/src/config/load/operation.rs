@@ -10,8 +10,9 @@ use url::Url;
 use crate::{
     config::{
         LogConfig, LogLevel, StoreConfig,
+        explain::Origin,
         faults::shown,
-        reader::{Origin, Place, Reader},
+        reader::{Place, Reader},
         values::{self, show_duration, show_size},
     },
     env::{Platform, Variable, table as variable},

@@ -10,7 +10,8 @@ use super::address::safe_url;
 use crate::{
     config::{
         ProviderConfig,
-        reader::{Origin, Place, Reader},
+        explain::Origin,
+        reader::{Place, Reader},
         values,
     },
     env::table as variable,

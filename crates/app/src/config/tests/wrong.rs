@@ -2,6 +2,8 @@
 
 use std::os::unix::ffi::OsStringExt as _;
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -514,4 +516,21 @@ fn the_example_file_is_a_right_dotenv() {
 
     assert_eq!(warnings, []);
     assert_eq!(config.base_url.issuer(), "https://mcp.example.com");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Neither a panic nor a secret, whatever a variable holds.
+    #[test]
+    fn any_value_is_taken_or_refused(
+        index in 0..crate::env::ALL.len(),
+        text in "[^\0]{0,20}|[0-9a-z:/.,*-]{1,20}",
+    ) {
+        let name = crate::env::ALL[index].name;
+        match load(&Flags::default(), &environment(&[(name, &text)])) {
+            Ok((config, _)) => prop_assert!(!explain::render(&config).contains("hunter2")),
+            Err(faults) => prop_assert!(!faults.to_string().contains("hunter2")),
+        }
+    }
 }
