@@ -18,11 +18,13 @@ const context = await browser.newContext({
 const complaints = [];
 const requested = [];
 const page = await context.newPage();
+const left = [];
 page.on('console', (message) => {
-  if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  if (message.type() === 'error' || message.type() === 'warning') complaints.push(`${message.text()} ${message.location()?.url ?? ''}`);
 });
 page.on('pageerror', (error) => complaints.push(String(error)));
 page.on('request', (request) => requested.push(request.url()));
+page.on('request', (request) => { if (request.isNavigationRequest()) left.push(request.url()); });
 
 /** What a reader, a screen reader and a narrow screen would find wrong or right. */
 function inspect() {
@@ -89,6 +91,14 @@ const commands = {
     return page.url();
   },
   wait_for_text: async ({ text }) => { await page.getByText(text).first().waitFor({ timeout: 20000 }); },
+  // Waits until the browser asks for an address that begins like this, whether or not it answers.
+  arrival: async ({ prefix }) => {
+    for (;;) {
+      const arrived = left.find((url) => url.startsWith(prefix));
+      if (arrived) return arrived;
+      await page.waitForRequest((request) => request.url().startsWith(prefix), { timeout: 20000 });
+    }
+  },
   url: () => page.url(),
   complaints: () => complaints,
   requested: () => requested,

@@ -34,7 +34,9 @@ function issue(subject, scope) {
 
 function clientOf(request, form) {
   const [, basic] = /^basic (.+)$/i.exec(request.headers.authorization ?? '') ?? [];
-  if (basic) return Buffer.from(basic, 'base64').toString().split(':').map(decodeURIComponent);
+  // Both halves are form-encoded first (RFC 6749 §2.3.1).
+  const decode = (half) => decodeURIComponent(half.replaceAll('+', ' '));
+  if (basic) return Buffer.from(basic, 'base64').toString().split(':').map(decode);
   return [form.get('client_id'), form.get('client_secret')];
 }
 

@@ -12,7 +12,7 @@ import { answerHtml, answerJson, body, listen, loginForm, say, settings } from '
 const seen = { authorizations: [], tokens: [], userinfo: 0, discovery: 0, jwks: 0 };
 const subjects = new Map();
 const grants = new Map();
-const faults = { down: false, token_down: false, delay_ms: 0, form_post: false, drop_answers: 0, refuse_refresh: null };
+const faults = { down: false, token_down: false, delay_ms: 0, form_post: false, refuse_refresh: null, access_ttl: settings.access_ttl ?? 3600 };
 
 function key() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -46,8 +46,10 @@ function build() {
     rotateRefreshToken: true,
     issueRefreshToken: async () => true,
     conformIdTokenClaims: false,
+    // The end of a token is its end: stories wait for it.
+    clockTolerance: 0,
     ttl: {
-      AccessToken: settings.access_ttl ?? 3600,
+      AccessToken: () => faults.access_ttl,
       AuthorizationCode: 60,
       Grant: 86400,
       IdToken: 3600,
@@ -55,6 +57,8 @@ function build() {
       RefreshToken: 86400,
       Session: 86400,
     },
+    // It refuses select_account; a provider that says so is asked for `login` instead.
+    discovery: { prompt_values_supported: ['none', 'login', 'consent'] },
     features: { devInteractions: { enabled: false }, revocation: { enabled: true } },
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     // One grant a login, with all that was asked: there is no consent page.
@@ -92,6 +96,7 @@ async function watchTokenRequests(ctx, next) {
     const parameters = ctx.oidc?.body ?? {};
     remember(parameters.code, parameters.code_verifier, parameters.refresh_token);
     remember(ctx.body?.access_token, ctx.body?.refresh_token, ctx.body?.id_token);
+    seen.last_access_token = ctx.body?.access_token ?? seen.last_access_token;
     const { code, code_verifier, refresh_token, client_secret, ...rest } = parameters;
     seen.tokens.push({
       grant_type: parameters.grant_type,
@@ -126,6 +131,8 @@ async function interaction(request, response) {
     return answerHtml(response, 200, loginForm(`/interaction/${details.uid}`));
   }
   const { login } = Object.fromEntries(new URLSearchParams(await body(request)));
+  // A person who says no there.
+  if (login === 'nobody') return provider.interactionFinished(request, response, { error: 'access_denied' });
   return provider.interactionFinished(request, response, { login: { accountId: login } });
 }
 

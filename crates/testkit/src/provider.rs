@@ -148,7 +148,7 @@ impl Control {
     }
 
     /// Makes it fail, or stop failing: `down`, `token_down`, `delay_ms`, `form_post`,
-    /// `refuse_refresh` (`{status, error}`).
+    /// `refuse_refresh` (`{status, error}`); `access_ttl` changes the life of new tokens.
     ///
     /// # Errors
     /// If it does not answer.

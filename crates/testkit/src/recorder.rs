@@ -53,6 +53,7 @@ pub struct Answer {
 enum AnswerBody {
     Whole(Bytes),
     Stream(UnboundedReceiver<Bytes>),
+    Repeated(Bytes, usize),
 }
 
 type Reaction = Arc<dyn Fn(&Recorded) -> Pending + Send + Sync>;
@@ -70,6 +71,7 @@ struct Shared {
     reaction: Mutex<Reaction>,
     connections: AtomicUsize,
     abandoned: AtomicUsize,
+    made: AtomicUsize,
 }
 
 // === impl Recorder ===
@@ -95,6 +97,7 @@ impl Recorder {
             reaction: Mutex::new(Arc::new(|request: &Recorded| ready(mcp(request)))),
             connections: AtomicUsize::new(0),
             abandoned: AtomicUsize::new(0),
+            made: AtomicUsize::new(0),
         });
         Ok(Self {
             url: Url::parse(&format!("http://127.0.0.1:{port}/mcp"))?,
@@ -146,6 +149,11 @@ impl Recorder {
     /// How many answers were not wanted any more before they were complete.
     pub fn abandoned(&self) -> usize {
         self.shared.abandoned.load(Ordering::SeqCst)
+    }
+
+    /// How many parts of [`Answer::repeated`] were made.
+    pub fn made(&self) -> usize {
+        self.shared.made.load(Ordering::SeqCst)
     }
 
     /// Stops: connections are cut, the port is free.
@@ -298,9 +306,18 @@ impl Body for RecorderBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = match &mut self.body {
+        let this = &mut *self;
+        let next = match &mut this.body {
             AnswerBody::Whole(bytes) if bytes.is_empty() => None,
             AnswerBody::Whole(bytes) => Some(std::mem::take(bytes)),
+            AnswerBody::Repeated(_, 0) => None,
+            AnswerBody::Repeated(bytes, left) => {
+                *left -= 1;
+                if let Some(shared) = &this.unfinished.0 {
+                    shared.made.fetch_add(1, Ordering::SeqCst);
+                }
+                Some(bytes.clone())
+            }
             AnswerBody::Stream(receiver) => match receiver.poll_recv(context) {
                 Poll::Ready(next) => next,
                 Poll::Pending => return Poll::Pending,
@@ -313,13 +330,17 @@ impl Body for RecorderBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.body, AnswerBody::Whole(bytes) if bytes.is_empty())
+        match &self.body {
+            AnswerBody::Whole(bytes) => bytes.is_empty(),
+            AnswerBody::Repeated(_, left) => *left == 0,
+            AnswerBody::Stream(_) => false,
+        }
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
         match &self.body {
             AnswerBody::Whole(bytes) => http_body::SizeHint::with_exact(bytes.len() as u64),
-            AnswerBody::Stream(_) => http_body::SizeHint::default(),
+            AnswerBody::Stream(_) | AnswerBody::Repeated(..) => http_body::SizeHint::default(),
         }
     }
 }
@@ -343,6 +364,14 @@ impl Answer {
         Self {
             head: head(status, headers),
             body: AnswerBody::Whole(body),
+        }
+    }
+
+    /// One part again and again, each made when there is room for it.
+    pub fn repeated(part: Bytes, times: usize) -> Self {
+        Self {
+            head: head(200, &[("content-type", "application/octet-stream")]),
+            body: AnswerBody::Repeated(part, times),
         }
     }
 
