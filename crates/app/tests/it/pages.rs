@@ -1,0 +1,255 @@
+//! The pages in a real browser: keyboard alone, no script, narrow and dark, nothing refused.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use testkit::{
+    chromium::{Chromium, ChromiumOptions},
+    client::REDIRECT_URI,
+    http::Reply,
+};
+
+use crate::harness::Stage;
+
+#[tokio::test]
+async fn a_person_without_a_mouse_logs_in() -> Result<()> {
+    let stage = Stage::open().await?;
+    let client = stage.client().await?;
+    let mut chromium = Chromium::start(ChromiumOptions::default()).await?;
+    let authorization = client.authorization()?;
+    chromium.open(&authorization.url()).await?;
+    sound(&mut chromium).await?;
+    shot(&mut chromium, "consent").await?;
+
+    focus(&mut chromium, "input[name=confirmed]").await?;
+    press(&mut chromium, "Space", false).await?;
+    focus(&mut chromium, "button[type=submit]").await?;
+    press(&mut chromium, "Enter", true).await?;
+    // Over the hop page to the provider.
+    wait_for(&mut chromium, &stage.provider.issuer()).await?;
+    focus(&mut chromium, "input[name=login]").await?;
+    chromium.command("type", json!({ "text": "alice" })).await?;
+    focus(&mut chromium, "input[name=password]").await?;
+    chromium.command("type", json!({ "text": "any" })).await?;
+    press(&mut chromium, "Enter", false).await?;
+    // Over the callback's hop page to the client, where nobody listens in this story.
+    let arrived = arrival(&mut chromium, REDIRECT_URI).await?;
+    let code = authorization.code(&arrived)?;
+    let reply = client.redeem(&code, &authorization.verifier).await?;
+    testkit::client::Tokens::of(&reply)?;
+    no_complaints(&mut chromium, &stage).await
+}
+
+#[tokio::test]
+async fn without_scripts_everything_works() -> Result<()> {
+    let stage = Stage::open().await?;
+    let client = stage.client().await?;
+    let options = ChromiumOptions {
+        script: false,
+        ..ChromiumOptions::default()
+    };
+    let mut chromium = Chromium::start(options).await?;
+    chromium.open(&client.authorization()?.url()).await?;
+    chromium
+        .command("check", json!({ "selector": "input[name=confirmed]" }))
+        .await?;
+    chromium
+        .command("click", json!({ "selector": "button[type=submit]" }))
+        .await?;
+    wait_for(&mut chromium, &stage.provider.issuer()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn cancel_works_by_hand() -> Result<()> {
+    let stage = Stage::open().await?;
+    let client = stage.client().await?;
+    let mut chromium = Chromium::start(ChromiumOptions::default()).await?;
+    chromium.open(&client.authorization()?.url()).await?;
+    chromium
+        .command("click", json!({ "selector": "button:text-is('Cancel')" }))
+        .await?;
+    let arrived = arrival(&mut chromium, REDIRECT_URI).await?;
+    assert!(
+        arrived
+            .query()
+            .unwrap_or_default()
+            .contains("error=access_denied")
+    );
+    no_complaints(&mut chromium, &stage).await
+}
+
+#[tokio::test]
+async fn every_page_is_sound_light_dark_and_narrow() -> Result<()> {
+    let stage = Stage::open().await?;
+    let client = stage.client().await?;
+    let mut backgrounds = Vec::new();
+    for (color_scheme, width) in [
+        ("light", 1024),
+        ("dark", 1024),
+        ("light", 320),
+        ("dark", 320),
+    ] {
+        let options = ChromiumOptions {
+            color_scheme,
+            width,
+            script: true,
+        };
+        let mut chromium = Chromium::start(options).await?;
+        for (name, url) in [
+            ("consent", client.authorization()?.url()),
+            (
+                "unknown-client",
+                client.authorization()?.with("client_id", "forgotten").url(),
+            ),
+            ("connect", stage.mcp()?),
+            (
+                "error",
+                stage
+                    .proxy
+                    .url("/interaction/identity/callback?state=x&code=y")?,
+            ),
+        ] {
+            chromium.open(&url).await?;
+            let page = sound(&mut chromium).await?;
+            shot(&mut chromium, &format!("{name}-{color_scheme}-{width}")).await?;
+            if name == "consent" && width == 1024 {
+                backgrounds.push(page["background"].clone());
+            }
+        }
+    }
+    assert_ne!(backgrounds[0], backgrounds[1], "dark is dark");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_consent_page_shows_what_is_decided() -> Result<()> {
+    let stage = Stage::open().await?;
+    let client = stage.client().await?;
+    let mut chromium = Chromium::start(ChromiumOptions::default()).await?;
+    chromium.open(&client.authorization()?.url()).await?;
+    let page = chromium.inspect().await?;
+    let text = page["text"].as_str().unwrap();
+    for shown in [
+        "Story client",
+        "localhost",
+        "openid",
+        "Use another account",
+        "Cancel",
+        "Login",
+    ] {
+        assert!(text.contains(shown), "{shown} is missing in:\n{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_come_with_the_headers_that_protect_them() -> Result<()> {
+    let stage = Stage::open().await?;
+    let client = stage.client().await?;
+    let mut browser = stage.browser()?;
+    let consent = browser.page(&client.authorization()?.url()).await?;
+    let unknown = client.authorization()?.with("client_id", "forgotten").url();
+    let unknown = Reply::to(stage.http()?.get(&unknown)).await?;
+    for reply in [&consent.reply, &unknown] {
+        let policy = reply.header("content-security-policy");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(policy.contains("default-src 'none'"), "{policy}");
+        assert!(!policy.contains("script-src 'unsafe-inline'"), "{policy}");
+        assert_eq!(reply.header("cache-control"), "no-store");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    }
+    assert_eq!(consent.reply.header("referrer-policy"), "same-origin");
+
+    // A hostile client name stays text.
+    let metadata = json!({
+        "client_name": "<script>alert(1)</script><img src=x onerror=alert(2)>",
+        "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none",
+    });
+    let hostile = testkit::client::OAuthClient::register_with(
+        &stage.http()?,
+        &stage.mcp()?,
+        &stage.witness,
+        &metadata,
+    )
+    .await?;
+    let page = browser.page(&hostile.authorization()?.url()).await?;
+    let tags = testkit::html::tags(&page.text());
+    assert!(
+        tags.iter()
+            .all(|tag| tag.name != "script" && tag.name != "img")
+    );
+    Ok(())
+}
+
+/// What must hold for every page; returns what was found.
+async fn sound(chromium: &mut Chromium) -> Result<Value> {
+    let page = chromium.inspect().await?;
+    assert_eq!(page["lang"], "en", "{page}");
+    assert_ne!(page["title"], "", "{page}");
+    assert_eq!(page["headings"].as_array().unwrap().len(), 1, "{page}");
+    assert_eq!(page["has_main"], true, "{page}");
+    assert_eq!(page["unlabelled"], json!([]), "{page}");
+    assert_eq!(page["nameless_buttons"], 0, "{page}");
+    assert_eq!(page["scrolls_sideways"], false, "{page}");
+    assert_eq!(page["inline_scripts"], 0, "{page}");
+    Ok(page)
+}
+
+/// The browser complained about nothing (but that nobody listens at the client), and asked nobody
+/// but us and the provider.
+async fn no_complaints(chromium: &mut Chromium, stage: &Stage) -> Result<()> {
+    let complaints = chromium.command("complaints", Value::Null).await?;
+    let ours: Vec<&str> = complaints
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|text| !text.contains("ERR_CONNECTION_REFUSED"))
+        // Browsers ask for it by themselves; there is one where the operator names one.
+        .filter(|text| !text.ends_with("/favicon.ico"))
+        .collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+    let requested = chromium.command("requested", Value::Null).await?;
+    let known = [stage.proxy.url("")?.to_string(), stage.provider.issuer()];
+    for url in requested
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+    {
+        let known = known.iter().any(|prefix| url.starts_with(prefix.as_str()));
+        assert!(known || url.starts_with(REDIRECT_URI), "{url}");
+    }
+    Ok(())
+}
+
+async fn focus(chromium: &mut Chromium, selector: &str) -> Result<Value> {
+    chromium
+        .command("focus", json!({ "selector": selector }))
+        .await
+}
+
+async fn press(chromium: &mut Chromium, key: &str, navigates: bool) -> Result<Value> {
+    chromium
+        .command("press", json!({ "key": key, "navigates": navigates }))
+        .await
+}
+
+async fn wait_for(chromium: &mut Chromium, prefix: &str) -> Result<Value> {
+    chromium
+        .command("wait_for", json!({ "prefix": prefix }))
+        .await
+}
+
+async fn arrival(chromium: &mut Chromium, prefix: &str) -> Result<url::Url> {
+    let url = chromium
+        .command("arrival", json!({ "prefix": prefix }))
+        .await?;
+    Ok(url::Url::parse(url.as_str().unwrap())?)
+}
+
+async fn shot(chromium: &mut Chromium, name: &str) -> Result<Value> {
+    chromium
+        .command("screenshot", json!({ "name": name }))
+        .await
+}
