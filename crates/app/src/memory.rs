@@ -47,7 +47,10 @@ impl Memory {
         let StoreConfig::Embedded { directory } = &config.store;
         make_private_directory(directory)?;
         let store = EmbeddedStore::open(&directory.join(STORE_FILE), Arc::clone(&seams.clock))?;
-        tracing::info!("sessions are kept in {}", directory.display());
+        tracing::info!(
+            "sessions are kept in the embedded store in {} (no Redis is configured)",
+            directory.display()
+        );
         Ok(Self {
             store: Arc::new(store),
             keys: signing_keys(config, directory)?,
