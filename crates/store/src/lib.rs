@@ -45,7 +45,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The registration of a client.
     async fn load_client(&self, client: &ClientId) -> Result<Option<Vec<u8>>, StoreUnavailable>;
 
-    /// Marks a registration as used and keeps it for `ttl` from now; `false` if there is none.
+    /// Marks a registration as used and keeps it for at least `ttl` from now (an end that is
+    /// later stays); `false` if there is none.
     async fn extend_client(
         &self,
         client: &ClientId,

@@ -246,7 +246,7 @@ impl<'transaction> Tables<'transaction> {
         ttl: Duration,
     ) -> Result<bool, redb::Error> {
         let key = Key::client(client);
-        let Some(bytes) = self.value(&key)? else {
+        let Some((deadline, bytes)) = record(&self.records, &key, self.now)? else {
             return Ok(false);
         };
         let Some(stored) = StoredClient::decode(&bytes) else {
@@ -258,7 +258,9 @@ impl<'transaction> Tables<'transaction> {
             unused_order: 0,
             registration: stored.registration,
         };
-        self.put(&key, &used.encode(), ttl)?;
+        // A grant that lives longer may need it.
+        let deadline = deadline.max(self.now.plus(ttl));
+        self.put_until(&key, &used.encode(), deadline)?;
         Ok(true)
     }
 

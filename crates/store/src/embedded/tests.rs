@@ -214,6 +214,21 @@ async fn a_flood_of_registrations_pushes_out_only_unused_ones() {
 }
 
 #[tokio::test]
+async fn a_registration_is_never_shortened() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    store
+        .register_client(&client("a"), vec![1], MINUTE)
+        .await
+        .unwrap();
+    assert!(store.extend_client(&client("a"), MINUTE * 9).await.unwrap());
+    assert!(store.extend_client(&client("a"), MINUTE).await.unwrap());
+    fixture.clock.advance(8 * 60);
+    let kept = store.load_client(&client("a")).await.unwrap();
+    assert_eq!(kept, Some(vec![1]));
+}
+
+#[tokio::test]
 async fn only_one_caller_takes() {
     let fixture = Fixture::new();
     let store = Arc::new(fixture.open());
