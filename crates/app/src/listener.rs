@@ -69,7 +69,7 @@ impl Listeners {
             match socket(*address) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if !listen.strict && is_absent_family(&error) => {
-                    tracing::debug!(%address, %error, "this machine lacks an address family");
+                    tracing::debug!(%address, cause = %error, "this machine lacks an address family");
                     absent = Some((address, error));
                 }
                 Err(error) => return Err(error).with_context(|| cannot_listen(*address)),
@@ -188,7 +188,7 @@ impl Acceptor {
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted; trying again");
+                    tracing::warn!(cause = %error, "a connection could not be accepted; trying again");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -202,7 +202,7 @@ impl Acceptor {
         async move {
             // Small answers must not wait for the acknowledgement of earlier ones.
             if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection was gone before it was served");
+                tracing::debug!(cause = %error, "a connection was gone before it was served");
                 return;
             }
             let service = service_fn(move |request| {
@@ -219,7 +219,7 @@ impl Acceptor {
             };
             if let Err(error) = ended {
                 // Mostly clients that went away; their requests are logged where they are served.
-                tracing::debug!(client.address = %peer.ip(), %error, "a connection ended early");
+                tracing::debug!(client.address = %peer.ip(), cause = %error, "a connection ended early");
             }
         }
     }

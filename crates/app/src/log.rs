@@ -42,17 +42,15 @@ use fields::Fields;
 pub(crate) const HTTP: &str = "mcp_auth_proxy::http";
 
 /// Crates whose events are ours.
-const OURS: [&str; 10] = [
+const OURS: [&str; 8] = [
     "mcp_auth_proxy",
     "authserver",
     "domain",
-    "fetch",
     "gateway",
     "grants",
     "idp",
     "jose",
     "store",
-    "testkit",
 ];
 
 /// Writes events as lines.

@@ -104,14 +104,14 @@ impl Pages {
     pub(crate) fn render<V: View>(&self, view: &V) -> Page {
         let html = if self.is_replaced::<V>() {
             self.compose(view, &Source::of::<V>(self)).or_else(|error| {
-                tracing::error!(template = V::TEMPLATE, %error, "a replaced template fails; the built-in one is shown");
+                tracing::error!(template = V::TEMPLATE, cause = %error, "a replaced template fails; the built-in one is shown");
                 self.compose(view, &Source::BUILT_IN)
             })
         } else {
             self.compose(view, &Source::BUILT_IN)
         };
         let html = html.unwrap_or_else(|error| {
-            tracing::error!(template = V::TEMPLATE, %error, "a page cannot be shown");
+            tracing::error!(template = V::TEMPLATE, cause = %error, "a page cannot be shown");
             LAST_RESORT.to_owned()
         });
         Page {

@@ -212,7 +212,7 @@ impl Gateway {
             session.note_fresh_refused(&renewed);
             tracing::warn!(
                 request.id = %log.request(),
-                server = %server.name(),
+                server.url = %server.name(),
                 client.id = %session.client(),
                 grant.id = %session.grant(),
                 "the MCP server answered 401 to an identity token that was just renewed: see its log for what it expects of the token (audience, scope, issuer)"

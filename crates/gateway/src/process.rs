@@ -200,7 +200,7 @@ impl McpServerProcess {
         }
         if readiness::accepts(&settings.url).await {
             tracing::warn!(
-                url = %settings.url,
+                server.url = %settings.url,
                 "something accepts connections at the MCP server's URL before it was started; \
                  if that is another program, stop it or choose another port in MCP_SERVER_URL"
             );

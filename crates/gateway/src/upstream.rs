@@ -167,7 +167,7 @@ impl Upstream {
         self.tasks.spawn(async move {
             if let Err(error) = driver.await {
                 // Whoever waits for an answer is told by its own error.
-                tracing::debug!(%error, "a connection to the MCP server ended");
+                tracing::debug!(cause = %error, "a connection to the MCP server ended");
             }
         });
         Ok(self.connection(Link { sender, received }, false))

@@ -68,7 +68,7 @@ impl Heart {
         let live = Arc::clone(live);
         self.tasks.spawn(async move {
             if let Err(error) = heart.mark_seen(&live, generation, network).await {
-                tracing::debug!(grant.id = %live.id, %error, "the first use of a token was not marked");
+                tracing::debug!(grant.id = %live.id, cause = %error, "the first use of a token was not marked");
             }
         });
     }

@@ -265,7 +265,7 @@ impl From<StoreUnavailable> for Closed {
 /// reason to send somebody away for good.
 fn decode(grant: &GrantId, body: &[u8]) -> Result<Record, Closed> {
     Record::decode(body).map_err(|error| {
-        tracing::error!(grant.id = %grant, %error, "a grant cannot be read");
+        tracing::error!(grant.id = %grant, cause = %error, "a grant cannot be read");
         Closed::Unavailable(StoreUnavailable(error.to_string()))
     })
 }

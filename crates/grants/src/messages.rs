@@ -25,7 +25,7 @@ pub struct GrantSettings {
     pub refresh_idle: Duration,
     /// A grant ends so long after its login, however much it is used.
     pub grant_life: Duration,
-    /// How long a replaced refresh token is honoured from anywhere (design, decision 4, rule b);
+    /// How long a replaced refresh token is honoured from anywhere (`docs/conformance.md`, rule 2);
     /// zero is strict: none of the rules.
     pub refresh_window: Duration,
     /// Give a refresh token only where `offline_access` was granted.

@@ -199,7 +199,7 @@ impl Heart {
             Err(RefreshError::Misconfigured(reason)) => {
                 tracing::error!(
                     identity.issuer = %live.facts.issuer,
-                    %reason,
+                    cause = %reason,
                     "the identity provider refuses our client: check IDENTITY_CLIENT_ID, \
                      IDENTITY_CLIENT_SECRET and IDENTITY_SCOPE; no session ends for it"
                 );
@@ -211,7 +211,7 @@ impl Heart {
                 tracing::warn!(
                     grant.id = %live.id,
                     identity.issuer = %live.facts.issuer,
-                    %reason,
+                    cause = %reason,
                     "an identity token could not be refreshed; it is tried again"
                 );
                 Landing::Failed(reason)
@@ -333,7 +333,7 @@ impl Heart {
                 Ok(done) => return done,
                 Err(error) => {
                     tracing::warn!(
-                        %error,
+                        cause = %error,
                         "what the identity provider answered is not stored yet; it is tried again"
                     );
                 }

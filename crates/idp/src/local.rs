@@ -108,7 +108,7 @@ impl LocalProvider {
         let user = self.checked(name.to_owned(), password.clone()).await?;
         let subject = Subject::parse(user.name.as_str()).map_err(|_| WrongPassword)?;
         let tokens = self.mint(&user, audience).map_err(|reason| {
-            tracing::error!(%reason, "a local login failed: its token could not be signed");
+            tracing::error!(cause = %reason, "a local login failed: its token could not be signed");
             WrongPassword
         })?;
         Ok(Identity {

@@ -167,7 +167,7 @@ impl UpstreamProvider {
         let metadata = ProviderMetadata::load(&settings, &http, pace).await?;
         let identifier = IdentifierRule::of(&metadata, &settings.scope);
         tracing::debug!(
-            issuer = metadata.issuer.as_str(),
+            identity.issuer = metadata.issuer.as_str(),
             identifier = ?identifier,
             "the identity provider's metadata is known"
         );

@@ -56,7 +56,7 @@ pub(crate) async fn start(closing: CancellationToken) -> io::Result<DemoServer> 
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
         if let Err(error) = serving.await {
-            tracing::error!(%error, "the demo's MCP server has ended");
+            tracing::error!(cause = %error, "the demo's MCP server has ended");
         }
     });
     Ok(DemoServer { url, task })

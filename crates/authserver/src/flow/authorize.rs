@@ -102,7 +102,7 @@ pub(crate) async fn authorize(
         .begin(browser, request)
         .await
         .map_err(|fault| {
-            tracing::error!(client.id = %client_id, %fault, "an interaction could not be stored");
+            tracing::error!(client.id = %client_id, cause = %fault, "an interaction could not be stored");
             Refused::Answered(Answer::new(
                 redirect_uri,
                 asked.state,

@@ -209,7 +209,10 @@ impl<'a> Opened<'a> {
             Err(fault) => {
                 // Best effort: if this works, the person can begin again at the consent page.
                 let reopened = self.save(Stage::Consent).await.is_ok();
-                tracing::warn!(reopened, "a login could not be stored");
+                tracing::warn!(
+                    client.id = %request.client, user.subject = %subject, reopened, cause = %fault,
+                    "a login could not be stored",
+                );
                 Err(fault.into())
             }
         }

@@ -104,7 +104,7 @@ impl UsersFile {
                     state.users = Arc::new(users);
                 }
                 Err(reason) => tracing::error!(
-                    %reason,
+                    cause = %reason,
                     "the changed users file cannot be used; the users known before stay"
                 ),
             }

@@ -96,7 +96,7 @@ impl PublishedKeys {
             (Ok(fetched), _) => Ok(fetched),
             (Err(fault), Some(stale)) => {
                 tracing::warn!(
-                    reason = %fault,
+                    cause = %fault,
                     "the identity provider's keys could not be renewed; the known ones are used on"
                 );
                 stale.at = self.clock.now().minus(STALE_AGE);

@@ -200,7 +200,7 @@ impl UpstreamProvider {
             Ok(more) => more,
             Err(reason) => {
                 tracing::warn!(
-                    %reason,
+                    cause = %reason,
                     "the identity provider's userinfo failed; the claims of the ID token are used"
                 );
                 return Ok(());

@@ -7,9 +7,9 @@ mod tests;
 
 use std::path::Path;
 
-use domain::scope::ScopeSet;
+use domain::{base_url::is_loopback, scope::ScopeSet};
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
 pub(super) use self::{discovery::Pace, issuer::IssuerRule};
 use super::{MetadataError, MetadataSource, UpstreamSettings};
@@ -109,7 +109,7 @@ impl ProviderMetadata {
             .collect();
         if !unknown.is_empty() {
             tracing::warn!(
-                scopes = unknown.join(" "),
+                scope = unknown.join(" "),
                 "the identity provider's metadata does not list some scopes of IDENTITY_SCOPE"
             );
         }
@@ -130,15 +130,6 @@ async fn read_file(path: &Path) -> Result<Map<String, Value>, MetadataError> {
     serde_json::from_slice(&bytes).map_err(|error| {
         MetadataError::File(format!("{name} does not hold one JSON object: {error}"))
     })
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
 }
 
 fn words<'a>(members: &'a Map<String, Value>, name: &str) -> Vec<&'a str> {

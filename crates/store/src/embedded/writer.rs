@@ -120,7 +120,7 @@ impl Loop {
                 Err(error) => {
                     more_expired = false;
                     tracing::error!(
-                        error = %error,
+                        cause = %error,
                         "the store could not be written; requests that need it are answered 503"
                     );
                 }
