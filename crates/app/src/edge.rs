@@ -11,7 +11,7 @@
 
 mod body;
 mod context;
-pub(crate) mod health;
+mod health;
 mod scheme;
 mod strict;
 #[cfg(test)]

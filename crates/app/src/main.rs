@@ -12,6 +12,7 @@ mod listener;
 mod log;
 mod memory;
 mod private_file;
+mod seams;
 mod serve;
 mod servers;
 mod signing_keys;

@@ -13,13 +13,12 @@ use store::{
     Store,
     embedded::{EmbeddedStore, OpenError},
 };
-
 use tempfile::TempDir;
 
 use crate::{
     config::{Config, StoreConfig},
+    seams::Seams,
     signing_keys,
-    wire::Seams,
 };
 
 /// Name of the embedded store's file in the data directory.

@@ -13,8 +13,9 @@ use crate::{
     control::{ControlSocket, Status},
     listener::{Listeners, Serving},
     memory::Memory,
+    seams::Seams,
     servers::McpServers,
-    wire::{self, Proxy, Seams},
+    wire::{self, Proxy},
 };
 
 /// The fraction of the drain that is kept for stopping the MCP servers: a fifth.

@@ -7,7 +7,7 @@ use authserver::{
     AuthServer, Limits, ProtectedResource, Settings,
     pages::{Branding, Pages, Theme},
 };
-use domain::{random::Random, resource::Resource, time::Clock};
+use domain::resource::Resource;
 use gateway::{Gateway, GatewaySettings, McpServer};
 use grants::{GrantSettings, Grants};
 use idp::{
@@ -16,44 +16,19 @@ use idp::{
     upstream::{UpstreamProvider, UpstreamSettings},
 };
 use jose::signing::SigningKeys;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Config, ProviderConfig, ServerConfig},
     edge::{Edge, EdgeSettings, Health},
     memory::Memory,
-    system::{SystemClock, SystemRandom},
+    seams::Seams,
 };
-
-/// What reaches beyond a single request.
-#[derive(Debug)]
-pub(crate) struct Seams {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn Random>,
-    /// Work that no hang-up and no drain may cut: refreshes of identity tokens.
-    pub(crate) tasks: TaskTracker,
-    /// Ends event streams at a drain.
-    pub(crate) closing: CancellationToken,
-}
 
 /// Everything that answers requests.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) edge: Arc<Edge>,
     pub(crate) health: Arc<Health>,
-}
-
-// === impl Seams ===
-
-impl Seams {
-    pub(crate) fn real() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-        }
-    }
 }
 
 /// Connects to the identity providers, all at once.

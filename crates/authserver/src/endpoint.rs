@@ -16,11 +16,12 @@ mod registration;
 mod revocation;
 mod token;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, header},
     middleware,
     routing::{get, post},
 };
@@ -33,9 +34,6 @@ use crate::AuthServer;
 /// Bound of every request body in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// Where clients of the 2025-03-26 specification register that skip discovery.
-const REGISTRATION_ALIAS: &str = "/register";
-
 /// What MCP clients ask: discovery, registration, tokens, keys; open to scripts of any origin.
 pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
     let prefix = server.settings.base_url.prefix();
@@ -45,12 +43,15 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
         .route(&below(path::TOKEN), post(token::token))
         .route(&below(path::REVOCATION), post(revocation::revoke))
         .route(&below(path::REGISTRATION), post(registration::register))
-        .route(&below(REGISTRATION_ALIAS), post(registration::register))
+        .route(
+            &below(path::REGISTRATION_ALIAS),
+            post(registration::register),
+        )
         .route(&below(path::JWKS), get(jwks::jwks(&server.keys)));
     if !prefix.is_empty() {
         router = router
             .route(path::TOKEN, post(token::token))
-            .route(REGISTRATION_ALIAS, post(registration::register));
+            .route(path::REGISTRATION_ALIAS, post(registration::register));
     }
     router
         .merge(discovery::routes(&server))
@@ -66,4 +67,17 @@ pub(crate) fn fallback() -> Router {
     Router::new()
         .fallback(error::not_found)
         .layer(middleware::from_fn(cross_origin::open_to_all))
+}
+
+/// Headers of machine answers that nobody may keep (RFC 6749 §5.1).
+fn never_stored() -> [(HeaderName, HeaderValue); 2] {
+    [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::PRAGMA, HeaderValue::from_static("no-cache")),
+    ]
+}
+
+/// `Retry-After` in whole seconds; who comes back at once only finds the same.
+fn retry_after(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs().max(1))
 }

@@ -4,7 +4,6 @@ pub(crate) mod answer;
 pub(crate) mod authorize;
 pub(crate) mod browser;
 pub(crate) mod client_authentication;
-pub(crate) mod digest;
 pub(crate) mod interaction;
 pub(crate) mod login;
 pub(crate) mod patience;

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use domain::{
-    base_url::BaseUrl, random::Random, redirect_uri::AllowedRedirectHosts, resource::Resource,
-    scope::ScopeSet, time::Clock,
+    base_url::BaseUrl, metadata::path, random::Random, redirect_uri::AllowedRedirectHosts,
+    resource::Resource, scope::ScopeSet, time::Clock,
 };
 use grants::Grants;
 use idp::provider::IdentityProvider;
@@ -118,7 +118,10 @@ pub fn router(server: Arc<AuthServer>) -> Router {
     } else {
         // Clients of the 2025-03-26 specification ask at the root of the origin.
         router
-            .route_service("/authorize", browsers.clone().into_service::<Body>())
+            .route_service(
+                path::AUTHORIZATION_ALIAS,
+                browsers.clone().into_service::<Body>(),
+            )
             .nest(&prefix, browsers)
     };
     router.fallback_service(endpoint::fallback())

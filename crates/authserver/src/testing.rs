@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use ::store::{Store, embedded::EmbeddedStore};
+use ::store::{Store, embedded::EmbeddedStore, seal::sha256};
 use aws_lc_rs::rand;
 use axum::{
     Router,
@@ -47,7 +47,6 @@ use url::form_urlencoded;
 pub(crate) use self::store::SwitchableStore;
 use crate::{
     AuthServer, Limits, ProtectedResource, Settings,
-    flow::digest,
     pages::{Branding, Pages},
     router,
 };
@@ -229,7 +228,7 @@ impl TestServer {
             resource: self.server.settings.resources[resource].resource.clone(),
             scopes: ScopeSet::parse(scopes).unwrap(),
             identity: self.identity(),
-            code_challenge: CodeChallenge::from_digest(digest::sha256(VERIFIER)),
+            code_challenge: CodeChallenge::from_digest(sha256(VERIFIER.as_bytes())),
             redirect_uri: REDIRECT_URI.to_owned(),
             nonce: Some(NONCE.to_owned()),
         };

@@ -1,5 +1,5 @@
 //! The words and rules of the proxy: identifiers, secrets, scopes, resources, redirect URIs,
-//! PKCE, client metadata, credentials and grant rules.
+//! PKCE, client metadata, credentials and OAuth errors.
 //!
 //! Nothing here does I/O, awaits, or reads a clock: time and randomness enter as arguments.
 

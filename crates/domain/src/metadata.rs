@@ -9,20 +9,54 @@ use crate::{base_url::BaseUrl, client::TokenEndpointAuthMethod, scope::ScopeSet}
 pub mod path {
     /// Authorization endpoint.
     pub const AUTHORIZATION: &str = "/auth";
+    /// The same, for clients of the 2025-03-26 specification that skip discovery.
+    pub const AUTHORIZATION_ALIAS: &str = "/authorize";
     /// Token endpoint.
     pub const TOKEN: &str = "/token";
     /// Revocation endpoint (RFC 7009).
     pub const REVOCATION: &str = "/token/revocation";
     /// Dynamic client registration (RFC 7591).
     pub const REGISTRATION: &str = "/reg";
+    /// The same, for clients of the 2025-03-26 specification that skip discovery.
+    pub const REGISTRATION_ALIAS: &str = "/register";
     /// Public signing keys.
     pub const JWKS: &str = "/jwks";
+    /// The pages of a login lie below it.
+    pub const INTERACTION: &str = "/interaction";
+    /// What browsers ask unasked.
+    pub const ICON: &str = "/favicon.ico";
+    /// Whether the process lives.
+    pub const LIVENESS: &str = "/healthz";
+    /// Whether it can answer.
+    pub const READINESS: &str = "/readyz";
     /// Authorization server metadata (RFC 8414 §3).
     pub const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
     /// The same document under OpenID Connect's name.
     pub const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
     /// Protected resource metadata (RFC 9728 §3).
     pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+
+    /// What no MCP server gets, each with everything below it: our endpoints, and those that the
+    /// predecessor had, so that what clients remember of it never reaches a server.
+    pub const OWN: [&str; 17] = [
+        AUTHORIZATION,
+        AUTHORIZATION_ALIAS,
+        TOKEN,
+        REGISTRATION,
+        REGISTRATION_ALIAS,
+        JWKS,
+        INTERACTION,
+        ICON,
+        LIVENESS,
+        READINESS,
+        AUTHORIZATION_SERVER,
+        OPENID_CONFIGURATION,
+        PROTECTED_RESOURCE,
+        "/device",
+        "/me",
+        "/request",
+        "/session",
+    ];
 }
 
 /// Authorization server metadata.

@@ -19,3 +19,19 @@ impl RequestContext {
         ClientNetwork::of(self.address)
     }
 }
+
+/// Whether a server behind us could find another place under this path than we do: dot segments
+/// (also with parameters, `..;x`), encoded dots, slashes, backslashes and NUL, backslashes.
+pub fn is_ambiguous_path(path: &str) -> bool {
+    let has_dot_segment = path.split('/').any(|segment| {
+        let name = segment.split(';').next().unwrap_or_default();
+        matches!(name, "." | "..")
+    });
+    let has_encoded = path.as_bytes().windows(3).any(|window| {
+        matches!(
+            window,
+            [b'%', b'2', b'e' | b'E' | b'f' | b'F'] | [b'%', b'5', b'c' | b'C'] | b"%00"
+        )
+    });
+    has_dot_segment || has_encoded || path.contains('\\')
+}

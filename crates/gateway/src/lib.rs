@@ -3,6 +3,7 @@
 
 pub mod process;
 
+mod addresses;
 mod answer;
 mod bearer;
 mod body;

@@ -15,12 +15,13 @@ use http::{
 };
 use url::Url;
 
+use crate::answer::ENDPOINT_METHODS;
+
 /// Response headers that a page's script may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "WWW-Authenticate, Mcp-Session-Id, Mcp-Protocol-Version, Retry-After, X-Request-Id",
 );
-const METHODS: HeaderValue =
-    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static(ENDPOINT_METHODS);
 /// How long a browser may remember a preflight, in seconds; the longest that Chromium honours.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("7200");
 

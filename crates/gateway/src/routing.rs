@@ -1,27 +1,8 @@
 //! Which requests are the gateway's, and which place at the MCP server each one means.
 
+use domain::{metadata::path, request::is_ambiguous_path};
 use http::{Uri, uri::PathAndQuery};
 use url::Url;
-
-/// Our own endpoints, which an MCP server at the root does not get. Each stands for everything
-/// below it too.
-const OWN_ENDPOINTS: [&str; 15] = [
-    "/.well-known/oauth-authorization-server",
-    "/.well-known/oauth-protected-resource",
-    "/.well-known/openid-configuration",
-    "/auth",
-    "/authorize",
-    "/device",
-    "/favicon.ico",
-    "/interaction",
-    "/jwks",
-    "/me",
-    "/reg",
-    "/register",
-    "/request",
-    "/session",
-    "/token",
-];
 
 /// A place at an MCP server, made once from its URL.
 #[derive(Debug)]
@@ -46,31 +27,20 @@ pub(crate) fn below<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
 }
 
 /// Whether a path (without our prefix) belongs to our own endpoints.
-pub(crate) fn is_own_endpoint(path: &str, callback_path: &str) -> bool {
-    OWN_ENDPOINTS
-        .iter()
-        .copied()
+pub(crate) fn is_own_endpoint(asked: &str, callback_path: &str) -> bool {
+    path::OWN
+        .into_iter()
         .chain([callback_path].into_iter().filter(|path| path.len() > 1))
-        .any(|endpoint| below(path, endpoint).is_some())
+        .any(|endpoint| below(asked, endpoint).is_some())
 }
 
-/// Refuses paths that the MCP server might read as another place than the one that was matched:
-/// dot segments (also with parameters, `..;x`), encoded dots, slashes and NUL, backslashes.
+/// Refuses paths that the MCP server might read as another place than the one that was matched.
 pub(crate) fn check(path: &str) -> Result<(), AmbiguousPath> {
-    let has_dot_segment = path.split('/').any(|segment| {
-        let name = segment.split(';').next().unwrap_or_default();
-        matches!(name, "." | "..")
-    });
-    let has_encoded = path.as_bytes().windows(3).any(|window| {
-        matches!(
-            window,
-            [b'%', b'2', b'e' | b'E' | b'f' | b'F'] | [b'%', b'5', b'c' | b'C'] | b"%00"
-        )
-    });
-    if has_dot_segment || has_encoded || path.contains('\\') {
-        return Err(AmbiguousPath);
+    if is_ambiguous_path(path) {
+        Err(AmbiguousPath)
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 /// A path that a client chose, so that it can stand in a URL inside a quoted string.

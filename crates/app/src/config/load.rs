@@ -11,6 +11,7 @@ use super::{
 mod address;
 mod issuing;
 mod operation;
+mod paths;
 mod providers;
 mod servers;
 

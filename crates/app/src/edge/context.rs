@@ -5,11 +5,11 @@ use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 use domain::random::Random;
 use http::{HeaderMap, HeaderName};
 
+use super::X_REQUEST_ID;
 use crate::config::TrustedProxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is believed of how a request came here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,16 +8,12 @@ use std::{
     time::Duration,
 };
 
+use domain::metadata::path;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use store::Store;
 use tokio::time::timeout;
 
 use super::EdgeBody;
-
-/// Whether the process lives.
-pub(crate) const LIVE: &str = "/healthz";
-/// Whether it should get work.
-pub(crate) const READY: &str = "/readyz";
 
 /// How long the store may take to answer before this process counts as not ready.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -50,11 +46,10 @@ impl Health {
         request: &Request<B>,
         prefix: &str,
     ) -> Option<Response<EdgeBody>> {
-        let path = request.uri().path();
-        let path = path.strip_prefix(prefix).unwrap_or(path);
-        let is_live = match path {
-            LIVE => true,
-            READY => false,
+        let asked = request.uri().path();
+        let is_live = match asked.strip_prefix(prefix).unwrap_or(asked) {
+            path::LIVENESS => true,
+            path::READINESS => false,
             _ => return None,
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {

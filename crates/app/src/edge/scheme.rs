@@ -20,7 +20,7 @@ pub(super) fn to_https<B>(request: &Request<B>, base_url: &BaseUrl) -> Response<
                 OAuthErrorCode::InvalidRequest,
                 format!(
                     "this came by plain http; use {base_url} (a TLS-terminating router must send \
-                     X-Forwarded-Proto: https, see TRUSTED_PROXIES)"
+                     X-Forwarded-Proto: https, see MCP_AUTH_PROXY_TRUSTED_PROXIES)"
                 ),
             ),
         )

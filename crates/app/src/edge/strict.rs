@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use domain::oauth_error::{OAuthError, OAuthErrorCode};
+use domain::{
+    oauth_error::{OAuthError, OAuthErrorCode},
+    request::is_ambiguous_path,
+};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 
 use super::EdgeBody;
@@ -29,7 +32,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     if path.len() + query > MAX_TARGET_BYTES {
         return Err(Refusal::TargetTooLong);
     }
-    if is_ambiguous(path) {
+    if is_ambiguous_path(path) {
         return Err(Refusal::AmbiguousPath);
     }
     if request
@@ -42,22 +45,6 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
         return Err(Refusal::SeveralAuthorizations);
     }
     Ok(())
-}
-
-/// Whether a server behind us could find another resource under this path than we do: dot
-/// segments, a backslash, encoded dots, slashes, backslashes or NUL.
-fn is_ambiguous(path: &str) -> bool {
-    let has_dot_segment = path.split('/').any(|segment| matches!(segment, "." | ".."));
-    if has_dot_segment || path.contains('\\') {
-        return true;
-    }
-    if !path.contains('%') {
-        return false;
-    }
-    let lower = path.to_ascii_lowercase();
-    ["%2e", "%2f", "%5c", "%00"]
-        .iter()
-        .any(|encoded| lower.contains(encoded))
 }
 
 // === impl Refusal ===

@@ -71,7 +71,7 @@ pub(super) async fn begin_by_form(
     RawQuery(query): RawQuery,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    repeat_by_get(&server, &visit, path::AUTHORIZE, query.as_deref(), body)
+    repeat_by_get(&server, &visit, path::AUTHORIZATION, query.as_deref(), body)
 }
 
 /// 303 to the same place, with the form's parameters as query.
@@ -184,8 +184,10 @@ fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Response {
         Unusable::UnknownClient {
             client_id,
             redirect_uri,
-        } => unknown_client(server, visit, &client_id, redirect_uri.as_deref()),
-        Unusable::MetadataDocument(client_id) => metadata_document(server, visit, &client_id),
+        } => unknown_client(server, visit, &client_id, redirect_uri.as_deref(), &cause),
+        Unusable::MetadataDocument(client_id) => {
+            metadata_document(server, visit, &client_id, &cause)
+        }
         Unusable::RedirectUriMissing(client) => bad_request(
             "The client did not say where to return",
             &[&format!(
@@ -260,6 +262,7 @@ fn unknown_client(
     visit: &Visit,
     client_id: &str,
     redirect_uri: Option<&str>,
+    cause: &str,
 ) -> Response {
     let resource = server
         .settings
@@ -278,10 +281,10 @@ fn unknown_client(
         client_id: shown(client_id),
         reference: visit.context.id.to_string(),
     };
-    refuse_client(server, visit, &view, "the client is not registered")
+    refuse_client(server, visit, &view, cause)
 }
 
-fn metadata_document(server: &AuthServer, visit: &Visit, client_id: &str) -> Response {
+fn metadata_document(server: &AuthServer, visit: &Visit, client_id: &str, cause: &str) -> Response {
     let view = UnknownClient {
         title: "Client not registered",
         heading: "This server has client metadata documents turned off",
@@ -293,12 +296,7 @@ fn metadata_document(server: &AuthServer, visit: &Visit, client_id: &str) -> Res
         client_id: shown(client_id),
         reference: visit.context.id.to_string(),
     };
-    refuse_client(
-        server,
-        visit,
-        &view,
-        "the client names itself by a metadata document, which is turned off",
-    )
+    refuse_client(server, visit, &view, cause)
 }
 
 fn refuse_client(

@@ -22,18 +22,16 @@ const MAX_FORM_BYTES: usize = 16 << 10;
 
 /// Where each page is found.
 pub(super) mod path {
+    pub(crate) use domain::metadata::path::{AUTHORIZATION, AUTHORIZATION_ALIAS, ICON};
+
     use crate::{AuthServer, flow::interaction::InteractionId};
 
-    pub(crate) const AUTHORIZE: &str = "/auth";
-    /// For clients of the 2025-03-26 specification that skip discovery.
-    pub(crate) const AUTHORIZE_ALIAS: &str = "/authorize";
     pub(crate) const INTERACTION: &str = "/interaction/{uid}";
     pub(crate) const CONFIRM: &str = "/interaction/{uid}/confirm-login";
     pub(crate) const LOGIN: &str = "/interaction/{uid}/login";
     pub(crate) const ABORT: &str = "/interaction/{uid}/abort";
     /// The predecessor's inner hop; nothing leads there now, and it does no harm.
     pub(crate) const UNIQUE_CALLBACK: &str = "/interaction/{uid}/identity/callback";
-    pub(crate) const ICON: &str = "/favicon.ico";
 
     /// The address of an interaction's page.
     pub(crate) fn of(server: &AuthServer, path: &str, id: InteractionId) -> String {
@@ -68,8 +66,8 @@ pub(crate) fn browser_routes(server: Arc<AuthServer>) -> Router {
     Router::new()
         // A segment of the callback path may begin with `:` or `*`.
         .without_v07_checks()
-        .route(path::AUTHORIZE, authorize.clone())
-        .route(path::AUTHORIZE_ALIAS, authorize)
+        .route(path::AUTHORIZATION, authorize.clone())
+        .route(path::AUTHORIZATION_ALIAS, authorize)
         .route(path::INTERACTION, get(interaction::show))
         .route(path::CONFIRM, post(interaction::confirm))
         .route(path::LOGIN, post(interaction::log_in))

@@ -19,7 +19,9 @@ use crate::{
     AuthServer,
     endpoint::{
         client_credentials::Asker,
+        never_stored,
         parameters::{DuplicateParameter, InvalidParameters},
+        retry_after,
     },
     limits::TooMany,
 };
@@ -127,13 +129,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(&self.error)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        headers.extend(never_stored());
         if let Some(wait) = self.retry_after {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+            headers.insert(header::RETRY_AFTER, retry_after(wait));
         }
         if self.asker.tried_basic && self.status == StatusCode::UNAUTHORIZED {
             headers.insert(

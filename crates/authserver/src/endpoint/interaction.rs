@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{Path, State, rejection::BytesRejection},
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::Response,
 };
 use domain::{client::Client, secret::SecretString};
@@ -14,6 +14,7 @@ use super::{
     browser::{Visit, path},
     page::{Trouble, in_words},
     parameters::Parameters,
+    retry_after,
 };
 use crate::{
     AuthServer,
@@ -148,10 +149,9 @@ async fn check_password(
                 in_words(wait)
             ));
             let mut response = server.show(StatusCode::TOO_MANY_REQUESTS, &Login { error, ..form });
-            response.headers_mut().insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, retry_after(wait));
             Ok(response)
         }
         Err(LocalLoginError::NotAgreed) => {

@@ -12,7 +12,10 @@ use grants::Grants;
 use minijinja::value::Value;
 use store::StoreUnavailable;
 
-use super::browser::{Visit, path};
+use super::{
+    browser::{Visit, path},
+    retry_after,
+};
 use crate::{
     AuthServer,
     flow::{
@@ -200,10 +203,9 @@ impl AuthServer {
         };
         let mut response = self.show(trouble.status, &view);
         if let Some(wait) = trouble.retry_after {
-            response.headers_mut().insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, retry_after(wait));
         }
         response
     }

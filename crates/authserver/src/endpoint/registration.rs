@@ -7,7 +7,7 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -19,7 +19,7 @@ use domain::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::error::Refusal;
+use super::{error::Refusal, never_stored};
 use crate::{
     AuthServer,
     flow::registration::{self, Registered, RegistrationError},
@@ -91,11 +91,7 @@ fn render(registered: &Registered) -> Response {
         grant_types: ClientMetadata::GRANT_TYPES,
         response_types: ["code"],
     };
-    let headers = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::PRAGMA, HeaderValue::from_static("no-cache")),
-    ];
-    (StatusCode::CREATED, headers, Json(body)).into_response()
+    (StatusCode::CREATED, never_stored(), Json(body)).into_response()
 }
 
 impl From<RegistrationError> for Refusal {

@@ -7,12 +7,12 @@ use axum::{
     Extension,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use domain::request::RequestContext;
 
-use super::{client_credentials, error::Refusal, token};
+use super::{client_credentials, error::Refusal, never_stored, token};
 use crate::{
     AuthServer,
     flow::revocation::{self, RevocationError},
@@ -27,13 +27,7 @@ pub(super) async fn revoke(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match answer(&server, &headers, body).await {
-        Ok(()) => {
-            let headers = [
-                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-                (header::PRAGMA, HeaderValue::from_static("no-cache")),
-            ];
-            (StatusCode::OK, headers).into_response()
-        }
+        Ok(()) => (StatusCode::OK, never_stored()).into_response(),
         Err(refusal) => server.refuse("revocation", &context, refusal),
     }
 }

@@ -7,7 +7,7 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use domain::{oauth_error::OAuthErrorCode, request::RequestContext, secret::SecretString};
@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{
     client_credentials::{self, InvalidAuthorization},
     error::Refusal,
+    never_stored,
     parameters::Parameters,
 };
 use crate::{
@@ -111,11 +112,7 @@ fn render(answer: &TokenAnswer) -> Response {
         scope: tokens.scopes.to_string(),
         id_token: answer.id_token.as_ref().map(SecretString::expose),
     };
-    let headers = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::PRAGMA, HeaderValue::from_static("no-cache")),
-    ];
-    (headers, Json(body)).into_response()
+    (never_stored(), Json(body)).into_response()
 }
 
 // === impl Refusal ===

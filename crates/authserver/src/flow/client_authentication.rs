@@ -5,9 +5,9 @@ use domain::{
     id::ClientId,
     secret::{SecretBytes, SecretString},
 };
-use store::StoreUnavailable;
+use store::{StoreUnavailable, seal::sha256};
 
-use super::{digest, patience::Patience};
+use super::patience::Patience;
 use crate::clients::Clients;
 
 /// What a request shows of its client.
@@ -127,7 +127,7 @@ fn check_secret(
         (false, _, Some(_)) => Err(Error::SecretUnexpected),
         (true, _, None) => Err(Error::SecretMissing),
         (true, Some(registered), Some(shown)) => {
-            let shown = SecretBytes::new(digest::sha256(shown.expose()));
+            let shown = SecretBytes::new(sha256(shown.expose().as_bytes()));
             if shown == SecretBytes::new(registered) {
                 Ok(())
             } else {

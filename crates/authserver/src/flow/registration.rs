@@ -8,9 +8,9 @@ use domain::{
     secret::SecretString,
 };
 use serde_json::{Map, Value};
-use store::StoreUnavailable;
+use store::{StoreUnavailable, seal::sha256};
 
-use super::{digest, id_token, patience::Patience};
+use super::{id_token, patience::Patience};
 use crate::AuthServer;
 
 /// Bound of what is kept of one registration, in bytes of JSON: real ones have a few hundred, and
@@ -85,7 +85,7 @@ fn accept(
     let secret = client.is_confidential().then(|| new_secret(random));
     client.secret_hash = secret
         .as_ref()
-        .map(|secret| digest::sha256(secret.expose()));
+        .map(|secret| sha256(secret.expose().as_bytes()));
     Ok(Registered { client, secret })
 }
 

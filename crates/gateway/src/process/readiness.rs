@@ -1,15 +1,14 @@
 //! Whether the MCP server accepts connections.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
     time::{sleep, timeout},
 };
-use url::{Host, Url};
+use url::Url;
+
+use crate::addresses;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -26,30 +25,13 @@ pub(super) async fn until_accepts(url: &Url) {
 
 /// Whether a connection to the URL's host and port is accepted now, by any of its addresses.
 pub(super) async fn accepts(url: &Url) -> bool {
-    for address in addresses(url).await {
+    let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+        return false;
+    };
+    for address in addresses::of(&host, port).await.unwrap_or_default() {
         if let Ok(Ok(_)) = timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
             return true;
         }
     }
     false
-}
-
-async fn addresses(url: &Url) -> Vec<SocketAddr> {
-    let Some(port) = url.port_or_known_default() else {
-        return Vec::new();
-    };
-    match url.host() {
-        None => Vec::new(),
-        Some(Host::Ipv4(address)) => vec![(IpAddr::from(address), port).into()],
-        Some(Host::Ipv6(address)) => vec![(IpAddr::from(address), port).into()],
-        // Not left to the resolver: some systems name only one family, and servers listen at either.
-        Some(Host::Domain("localhost")) => vec![
-            (IpAddr::from(Ipv4Addr::LOCALHOST), port).into(),
-            (IpAddr::from(Ipv6Addr::LOCALHOST), port).into(),
-        ],
-        Some(Host::Domain(name)) => match lookup_host((name, port)).await {
-            Ok(found) => found.collect(),
-            Err(_) => Vec::new(),
-        },
-    }
 }

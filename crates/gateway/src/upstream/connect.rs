@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -18,11 +18,13 @@ use rustls::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::{Host, Url};
+
+use crate::addresses;
 
 /// How long name resolution, connecting to all addresses, and the TLS handshake may take in all.
 /// The server is near (mostly on this machine); who waits longer waits for nothing.
@@ -175,7 +177,7 @@ impl Dialer {
     }
 
     async fn open_tcp(&self) -> io::Result<TcpStream> {
-        let addresses = self.addresses().await?;
+        let addresses = addresses::of(&self.host, self.port).await?;
         // One address that swallows packets must not use up the time of the others.
         let share = CONNECT_WITHIN / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -187,25 +189,6 @@ impl Dialer {
             }
         }
         Err(last)
-    }
-
-    async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let fixed = |addresses: &[IpAddr]| {
-            addresses
-                .iter()
-                .map(|address| SocketAddr::new(*address, self.port))
-                .collect()
-        };
-        match &self.host {
-            // Servers bind either family for this name, whatever the resolver says.
-            Host::Domain(name) if name.eq_ignore_ascii_case("localhost") => Ok(fixed(&[
-                Ipv4Addr::LOCALHOST.into(),
-                Ipv6Addr::LOCALHOST.into(),
-            ])),
-            Host::Domain(name) => Ok(lookup_host((name.as_str(), self.port)).await?.collect()),
-            Host::Ipv4(address) => Ok(fixed(&[(*address).into()])),
-            Host::Ipv6(address) => Ok(fixed(&[(*address).into()])),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use domain::{scope::ScopeSet, secret::SecretString};
 use idp::upstream::MetadataSource;
 use url::Url;
 
-use super::address::safe_url;
+use super::{address::safe_url, paths};
 use crate::{
     config::{
         ProviderConfig,
@@ -40,7 +40,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> (Vec<ProviderConfig>, Vec<Option<
     }
     let with_variables = file.providers.len() == 1;
     if !with_variables {
-        reject_variables(reader, &OWN, "identity providers", "[[providers]]");
+        reader.reject_variables(&OWN, "identity providers", "[[providers]]");
     }
     let mut names: Vec<Option<String>> = Vec::new();
     let mut providers = Vec::new();
@@ -63,25 +63,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> (Vec<ProviderConfig>, Vec<Option<
         providers.extend(provider(reader, place, shown));
     }
     (providers, names)
-}
-
-/// Variables can mean an entry of a list only where there is but one.
-pub(super) fn reject_variables(
-    reader: &mut Reader<'_>,
-    variables: &[&'static crate::env::Variable],
-    what: &str,
-    list: &str,
-) {
-    for variable in variables {
-        reader.contradiction(
-            Place::Plain,
-            variable,
-            format!(
-                "the TOML file has several {what}, and a variable cannot say which it means; set \
-                 it in the entry of {list}"
-            ),
-        );
-    }
 }
 
 fn provider(
@@ -206,12 +187,7 @@ pub(super) fn callback_path(reader: &mut Reader<'_>) -> String {
         DEFAULT_CALLBACK,
         |text| {
             let path = values::path(text)?;
-            // Below `/interaction` lies the usual one; only the pages themselves are taken.
-            let is_taken = super::servers::OWN_PATHS
-                .iter()
-                .filter(|own| **own != "/interaction")
-                .any(|own| super::servers::overlap(own, &path));
-            if is_taken || path == "/" || path.trim_end_matches('/') == "/interaction" {
+            if !paths::is_free_for_callback(&path) {
                 return Err("another endpoint of the proxy is there".to_owned());
             }
             Ok(path)

@@ -2,19 +2,18 @@
 
 use std::path::PathBuf;
 
-use domain::{base_url::is_loopback, metadata::path, secret::SecretString};
+use domain::secret::SecretString;
 use gateway::process::Command;
 use serde_json::Value;
 use url::Url;
 
-use super::providers::reject_variables;
+use super::paths;
 use crate::{
     config::{
         RunConfig, ServerConfig,
         reader::{Place, Reader},
         values,
     },
-    edge::health,
     env::{Variable, table as variable},
 };
 
@@ -26,25 +25,6 @@ const OWN: [&Variable; 6] = [
     &variable::MCP_SERVER_RUN_DIR,
     &variable::MCP_SERVER_RUN_ENV_JSON,
     &variable::MCP_AUTH_PROXY_PUBLIC_PATHS,
-];
-
-/// Where the proxy itself answers, each with everything below it.
-pub(super) const OWN_PATHS: [&str; 15] = [
-    path::AUTHORIZATION,
-    "/authorize",
-    path::TOKEN,
-    path::REGISTRATION,
-    "/register",
-    path::JWKS,
-    "/me",
-    "/device",
-    "/request",
-    "/session",
-    "/interaction",
-    "/.well-known",
-    "/favicon.ico",
-    health::LIVE,
-    health::READY,
 ];
 
 /// `names` are those of the providers; `port` is the proxy's own.
@@ -70,7 +50,7 @@ pub(super) fn read(
     } else {
         let with_variables = file.servers.len() == 1;
         if !with_variables {
-            reject_variables(reader, &OWN, "MCP servers", "[[servers]]");
+            reader.reject_variables(&OWN, "MCP servers", "[[servers]]");
         }
         for (index, entry) in file.servers.iter().enumerate() {
             let place = Place::Entry {
@@ -83,8 +63,8 @@ pub(super) fn read(
             servers.extend(server(reader, place, shown, provider));
         }
     }
-    check_paths(reader, &servers, callback_path);
-    check_port(reader, &servers, port);
+    paths::check(reader, &servers, callback_path);
+    paths::check_port(reader, &servers, port);
     servers
 }
 
@@ -267,108 +247,5 @@ fn scalar(value: &Value) -> Option<String> {
             _ => number.to_string(),
         }),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-// --- paths ---
-
-/// Whether two paths with everything below them have something in common.
-pub(super) fn overlap(left: &str, right: &str) -> bool {
-    is_at_or_below(left, right) || is_at_or_below(right, left)
-}
-
-fn is_at_or_below(path: &str, base: &str) -> bool {
-    let base = base.trim_end_matches('/');
-    path.trim_end_matches('/')
-        .strip_prefix(base)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn check_paths(reader: &mut Reader<'_>, servers: &[ServerConfig], callback_path: &str) {
-    for (index, server) in servers.iter().enumerate() {
-        let path = server.url.path();
-        // At the root our own endpoints win; what is left is the server's.
-        let is_root = path == "/";
-        let own = OWN_PATHS
-            .iter()
-            .copied()
-            .chain([callback_path])
-            .find(|own| !is_root && overlap(own, path));
-        if let Some(own) = own {
-            reader.report(
-                variable::MCP_SERVER_URL.name.to_owned(),
-                server.url.as_str(),
-                &format!("its path `{path}` overlaps with the proxy's own endpoint `{own}`"),
-                "a URL whose path is none of the proxy's, such as `/mcp`",
-            );
-        }
-        let other = servers
-            .iter()
-            .take(index)
-            .find(|other| overlap(other.url.path(), path));
-        if let Some(other) = other {
-            reader.report(
-                variable::MCP_SERVER_URL.name.to_owned(),
-                server.url.as_str(),
-                &format!(
-                    "its path `{path}` overlaps with that of the MCP server `{}`",
-                    other.url
-                ),
-                "a path of its own for each MCP server, none below another",
-            );
-        }
-        for public in &server.public_paths {
-            let reason = if OWN_PATHS
-                .iter()
-                .filter(|own| **own != "/.well-known")
-                .chain(&WELL_KNOWN)
-                .any(|own| is_at_or_below(public, own))
-                || is_at_or_below(public, callback_path)
-            {
-                "the proxy itself answers there"
-            } else if servers.iter().any(|any| is_open_door(public, any)) {
-                "it would let in everybody at an MCP endpoint"
-            } else {
-                continue;
-            };
-            reader.report(
-                variable::MCP_AUTH_PROXY_PUBLIC_PATHS.name.to_owned(),
-                public,
-                reason,
-                variable::MCP_AUTH_PROXY_PUBLIC_PATHS.allowed,
-            );
-        }
-    }
-}
-
-/// Documents of ours below `/.well-known`, where others may have theirs.
-const WELL_KNOWN: [&str; 3] = [
-    path::AUTHORIZATION_SERVER,
-    path::OPENID_CONFIGURATION,
-    path::PROTECTED_RESOURCE,
-];
-
-fn is_open_door(public: &str, server: &ServerConfig) -> bool {
-    let path = server.url.path();
-    if path == "/" {
-        return public == "/";
-    }
-    is_at_or_below(public, path)
-}
-
-/// A server that we start at our own address would take the port from us, or we from it.
-fn check_port(reader: &mut Reader<'_>, servers: &[ServerConfig], port: u16) {
-    for server in servers {
-        let is_ours = is_loopback(&server.url)
-            && server.url.port_or_known_default() == Some(port)
-            && port != 0;
-        if is_ours {
-            reader.report(
-                variable::MCP_SERVER_URL.name.to_owned(),
-                server.url.as_str(),
-                &format!("port {port} is the proxy's own (PORT)"),
-                "another port than the proxy's",
-            );
-        }
     }
 }

@@ -1,0 +1,32 @@
+//! What the rules get from outside of them: time, randomness, tasks, the end.
+
+use std::sync::Arc;
+
+use domain::{random::Random, time::Clock};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::system::{SystemClock, SystemRandom};
+
+/// What reaches beyond a single request.
+#[derive(Debug)]
+pub(crate) struct Seams {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    /// Work that no hang-up and no drain may cut: refreshes of identity tokens.
+    pub(crate) tasks: TaskTracker,
+    /// Ends event streams at a drain.
+    pub(crate) closing: CancellationToken,
+}
+
+// === impl Seams ===
+
+impl Seams {
+    pub(crate) fn real() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+}
