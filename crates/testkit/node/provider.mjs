@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Provider from 'oidc-provider';
 import { answerHtml, answerJson, body, listen, loginForm, say, settings } from './shared.mjs';
 
-const seen = { authorizations: [], tokens: [], userinfo: 0, discovery: 0, jwks: 0 };
+const seen = { authorizations: [], tokens: [], begun: 0, userinfo: 0, discovery: 0, jwks: 0 };
 const subjects = new Map();
 const grants = new Map();
 const faults = { down: false, token_down: false, delay_ms: 0, form_post: false, refuse_refresh: null, access_ttl: settings.access_ttl ?? 3600 };
@@ -142,8 +142,9 @@ async function handle(request, response) {
     const text = await body(request);
     return answerJson(response, 200, await control[url.pathname](text ? JSON.parse(text) : {}));
   }
-  if (faults.delay_ms) await sleep(faults.delay_ms);
   const isToken = url.pathname === '/token';
+  if (isToken) seen.begun += 1;
+  if (faults.delay_ms) await sleep(faults.delay_ms);
   if (faults.down || (faults.token_down && isToken)) {
     seen.tokens.push(...(isToken ? [{ grant_type: null, status: 503, error: null, parameters: {} }] : []));
     return answerJson(response, 503, { error: 'temporarily_unavailable' });

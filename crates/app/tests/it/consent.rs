@@ -188,6 +188,31 @@ async fn two_windows_of_one_browser_do_not_disturb_each_other() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_app_is_led_back_by_its_own_scheme() -> Result<()> {
+    let stage = Stage::open().await?;
+    let redirect = "cursor://anysphere.cursor-mcp/oauth/callback";
+    let metadata = serde_json::json!({
+        "client_name": "Cursor", "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
+    });
+    let (http, mcp) = (stage.http()?, stage.mcp()?);
+    let client = OAuthClient::register_with(&http, &mcp, &stage.witness, &metadata).await?;
+    let authorization = client.authorization()?.with("redirect_uri", redirect);
+    let mut browser = stage.browser_for(redirect)?;
+    let arrived = browser.log_in(&authorization.url(), "alice").await?;
+    let code = authorization.code(&arrived)?;
+    let reply = client
+        .token(&[
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", redirect),
+            ("code_verifier", &authorization.verifier),
+        ])
+        .await?;
+    testkit::client::Tokens::of(&reply)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn prompt_none_is_always_login_required() -> Result<()> {
     let stage = Stage::open().await?;
     let client = stage.client().await?;

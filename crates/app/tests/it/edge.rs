@@ -143,6 +143,24 @@ async fn a_person_at_the_mcp_url_gets_a_page() -> Result<()> {
 }
 
 #[tokio::test]
+async fn both_loopbacks_answer() -> Result<()> {
+    let stage = Stage::open().await?;
+    for host in ["127.0.0.1", "[::1]"] {
+        let url = Url::parse(&format!("http://{host}:{}/jwks", stage.proxy.port()))?;
+        if host == "[::1]" && std::net::TcpListener::bind("[::1]:0").is_err() {
+            // A machine without IPv6.
+            continue;
+        }
+        assert_eq!(
+            Reply::to(Http::direct()?.get(&url)).await?.status,
+            200,
+            "{host}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn plain_http_is_sent_to_https() -> Result<()> {
     let stage = Stage::builder()?.behind_router()?.open().await?;
     let direct = Http::direct()?;

@@ -68,13 +68,13 @@ async fn a_provider_that_is_away_ends_no_session() -> Result<()> {
 
 #[tokio::test]
 async fn a_valid_token_is_used_on_while_the_provider_is_away() -> Result<()> {
-    let stage = Stage::builder()?.access_ttl(10).open().await?;
+    let stage = Stage::builder()?.access_ttl(20).open().await?;
     let (client, tokens) = stage.logged_in("alice").await?;
     stage
         .control()
         .set_faults(json!({ "token_down": true }))
         .await?;
-    // Two seconds before the end the proxy tries to refresh ahead, in vain.
+    // Four seconds before the end the proxy tries to refresh ahead, in vain.
     wait::until("a refresh ahead", Duration::from_secs(30), || async {
         let reply = client.call(&tokens.access, &ping()).await?;
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -220,10 +220,13 @@ async fn a_refresh_outlives_the_client_that_wanted_it() -> Result<()> {
     expired(&stage).await?;
     let faults = json!({ "delay_ms": 1000, "access_ttl": 3600 });
     stage.control().set_faults(faults).await?;
-    let impatient = client
-        .calling(&tokens.access, &ping())
-        .timeout(Duration::from_millis(200));
-    assert!(impatient.send().await.is_err());
+    let impatient = tokio::spawn(client.calling(&tokens.access, &ping()).send());
+    wait::until("the refresh at the provider", SOON, || async {
+        // The first one was the login's.
+        Ok((stage.control().seen().await?["begun"] == 2).then_some(()))
+    })
+    .await?;
+    impatient.abort();
     wait::until("the refresh", SOON, || async {
         Ok((stage.control().refreshes().await? == 1).then_some(()))
     })

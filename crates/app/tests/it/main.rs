@@ -56,6 +56,7 @@ mod refresh;
 mod registration;
 mod restarts;
 mod second_user;
+mod secrets;
 mod shutdown;
 mod streams;
 mod sub_process;

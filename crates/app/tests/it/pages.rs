@@ -6,6 +6,7 @@ use testkit::{
     chromium::{Chromium, ChromiumOptions},
     client::REDIRECT_URI,
     http::Reply,
+    recorder::Answer,
 };
 
 use crate::harness::Stage;
@@ -178,6 +179,45 @@ async fn pages_come_with_the_headers_that_protect_them() -> Result<()> {
         tags.iter()
             .all(|tag| tag.name != "script" && tag.name != "img")
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_in_a_browser_finds_its_way() -> Result<()> {
+    let stage = Stage::open().await?;
+    // A page of another loopback origin, as MCP Inspector is one.
+    stage.recorder.answer(|_| {
+        let headers = [("content-type", "text/html")];
+        Answer::whole(200, &headers, "<!doctype html><title>Client</title>".into())
+    });
+    let mut chromium = Chromium::start(ChromiumOptions::default()).await?;
+    chromium.open(stage.recorder.url()).await?;
+    let script = r#"(async () => {
+        const refusal = await fetch('MCP', {
+            method: 'POST', body: '{}',
+            headers: { 'content-type': 'application/json', 'mcp-protocol-version': '2025-11-25' },
+        });
+        const challenge = refusal.headers.get('www-authenticate');
+        const resource = await (await fetch(/resource_metadata="([^"]+)"/.exec(challenge)[1])).json();
+        const issuer = resource.authorization_servers[0];
+        const metadata = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json();
+        const registered = await fetch(metadata.registration_endpoint, {
+            method: 'POST', headers: { 'content-type': 'application/json' },
+            body: JSON.stringify({
+                redirect_uris: [location.href], token_endpoint_auth_method: 'none',
+            }),
+        });
+        const refused = await fetch(metadata.token_endpoint, {
+            method: 'POST', body: new URLSearchParams({ grant_type: 'refresh_token' }),
+        });
+        return [refusal.status, registered.status, (await registered.json()).client_id !== undefined,
+            (await refused.json()).error !== undefined];
+    })()"#;
+    let script = script.replace("MCP", stage.mcp()?.as_str());
+    let seen = chromium
+        .command("evaluate", json!({ "script": script }))
+        .await?;
+    assert_eq!(seen, json!([401, 201, true, true]));
     Ok(())
 }
 

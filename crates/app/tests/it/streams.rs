@@ -54,16 +54,12 @@ async fn a_silent_stream_gets_comments_between_events() -> Result<()> {
     assert!(comment.starts_with(':'), "{comment}");
 
     // Half an event is no place for a comment.
-    let rest = drain(&mut stream, Duration::from_millis(50)).await?;
-    assert!(
-        rest.chars().all(|character| ":\n ".contains(character)
-            || character.is_alphanumeric()
-            || character == '-'),
-        "{rest}"
-    );
     events.send(Bytes::from_static(b"data: tw"))?;
-    let half = read(&mut stream, 8).await?;
-    assert_eq!(half, "data: tw");
+    let mut half = String::new();
+    while !half.contains("data: tw") {
+        half.push_str(&read(&mut stream, 1).await?);
+    }
+    assert!(half.ends_with("data: tw"), "{half}");
     assert_eq!(drain(&mut stream, Duration::from_millis(2_500)).await?, "");
     events.send(Bytes::from_static(b"o\n\n"))?;
     assert_eq!(read(&mut stream, 3).await?, "o\n\n");

@@ -153,14 +153,16 @@ async fn a_server_ended_by_a_signal_is_128_and_its_number() -> Result<()> {
 async fn a_server_that_ends_at_once_stops_the_start() -> Result<()> {
     for code in ["0", "3"] {
         let (_around, builder) = Surroundings::new().await?;
-        let mut proxy = shell(builder, &format!("echo going; exit {code}")).spawn()?;
+        let mut proxy = shell(builder, &format!("echo going from $PWD; exit {code}"))
+            .env("MCP_SERVER_RUN_DIR", "/")
+            .spawn()?;
         let status = proxy.process()?.exited(STOP).await?;
         assert!(
             !status.success(),
             "an exit before it listens is a failure whatever its code"
         );
         let log = proxy.log();
-        assert!(log.contains("going"), "{log}");
+        assert!(log.contains("going from /\""), "{log}");
         assert!(log.contains("before it accepted connections"), "{log}");
     }
     Ok(())
