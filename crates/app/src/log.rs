@@ -185,7 +185,7 @@ fn is_enabled(config: &LogConfig, target: &str, level: Level) -> bool {
     } else {
         config.level
     };
-    if target == HTTP {
+    if is_request(target, level) {
         return most >= LogLevel::Http;
     }
     let bound = match most {
@@ -198,9 +198,14 @@ fn is_enabled(config: &LogConfig, target: &str, level: Level) -> bool {
     level <= bound
 }
 
+/// Whether an event is the line about a request that went well: one that failed keeps its level.
+fn is_request(target: &str, level: Level) -> bool {
+    target == HTTP && level == Level::DEBUG
+}
+
 fn level_name(target: &str, level: Level) -> &'static str {
     match level {
-        _ if target == HTTP => "http",
+        _ if is_request(target, level) => "http",
         Level::ERROR => "error",
         Level::WARN => "warn",
         Level::INFO => "info",

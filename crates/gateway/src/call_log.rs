@@ -7,7 +7,7 @@ use grants::Session;
 use http::{Method, StatusCode, uri::PathAndQuery};
 use tokio::time::Instant;
 
-/// The target that the log maps to its level `http`.
+/// The target that the log maps to its level `http`, but for failures.
 const TARGET: &str = "mcp_auth_proxy::http";
 
 /// How a call ended.

@@ -240,6 +240,16 @@ fn the_line_about_a_request_has_a_level_of_its_own() {
     );
 }
 
+#[test]
+fn a_request_that_failed_is_heard_at_the_usual_level() {
+    let line = logged(config(), || tracing::warn!(target: HTTP, "MCP call failed"));
+
+    assert!(
+        line.contains(" level=warn message=\"MCP call failed\""),
+        "{line}"
+    );
+}
+
 proptest! {
     #[test]
     fn whatever_is_said_is_one_line(output in ".*", json in any::<bool>()) {
