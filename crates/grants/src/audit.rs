@@ -35,6 +35,17 @@ pub(crate) fn opened(grant: &GrantId, facts: &Facts) {
     );
 }
 
+/// Mostly a scope that was forgotten, and noticed only when people have to log in all the time.
+pub(crate) fn ends_with_its_token(grant: &GrantId, facts: &Facts) {
+    tracing::warn!(
+        grant.id = %grant,
+        client.id = %facts.client,
+        identity.issuer = %facts.issuer,
+        "the identity provider gave no refresh token: the grant ends with its identity token; see \
+         that IDENTITY_SCOPE asks for one (at most providers by offline_access)"
+    );
+}
+
 pub(crate) fn ended(grant: &GrantId, facts: Option<&Facts>, reason: &EndReason) {
     tracing::info!(
         grant.id = %grant,

@@ -43,7 +43,9 @@ impl Heart {
             expires_at: Some(now.plus(CODE_LIFE)),
         };
         let code = root.sign(CredentialKind::Code, claims, &pad.0);
-        let absolute_end = self.absolute_end(&facts.issuer, &login.identity.tokens, now);
+        let token_end = self.unrenewed_end(&facts.issuer, &login.identity.tokens);
+        let grant_end = now.plus(self.settings.grant_life);
+        let absolute_end = token_end.map_or(grant_end, |end| end.min(grant_end));
         let proof = CodeProof {
             challenge: login.code_challenge,
             redirect_uri: sha256(login.redirect_uri.as_bytes()),
@@ -63,20 +65,19 @@ impl Heart {
         let sealed = session.seal(&keys.seal, &binding, self.random.as_ref());
         self.remember(&grant, &line, &facts, sealed).await?;
         audit::opened(&grant, &facts);
+        if token_end.is_some() {
+            audit::ends_with_its_token(&grant, &facts);
+        }
         Ok(code)
     }
 
-    /// A session that cannot be refreshed ends with its identity token.
-    fn absolute_end(&self, issuer: &str, tokens: &IdentityTokens, now: Timestamp) -> Timestamp {
-        let end = now.plus(self.settings.grant_life);
+    /// The end of an identity token that cannot be refreshed: the session ends with it.
+    fn unrenewed_end(&self, issuer: &str, tokens: &IdentityTokens) -> Option<Timestamp> {
         let can_refresh = self
             .providers
             .get(issuer)
             .is_some_and(|provider| provider.can_refresh(tokens));
-        match tokens.expires_at {
-            Some(expiry) if !can_refresh => end.min(expiry),
-            _ => end,
-        }
+        tokens.expires_at.filter(|_| !can_refresh)
     }
 
     fn new_line(

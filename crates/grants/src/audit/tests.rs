@@ -68,6 +68,18 @@ async fn a_late_use_is_reported_once_for_a_generation_and_network() {
 }
 
 #[tokio::test]
+async fn a_login_without_a_refresh_token_is_pointed_out() {
+    let (log, _guard) = Log::start();
+    let world = World::new();
+    world.connect().await;
+    assert_eq!(log.count("gave no refresh token"), 0);
+    let mut tokens = world.tokens(Some(HOUR));
+    tokens.refresh_token = None;
+    world.grants.open(World::login(tokens)).await.unwrap();
+    assert_eq!(log.count("gave no refresh token"), 1);
+}
+
+#[tokio::test]
 async fn a_theft_signal_and_the_end_say_who_and_why() {
     let (log, _guard) = Log::start();
     let world = World::new();
