@@ -1,5 +1,6 @@
 //! The endpoints: each reads a request, asks `flow`, and renders the answer.
 
+pub(crate) mod bearer;
 pub(crate) mod cross_origin;
 pub(crate) mod error;
 pub(crate) mod parameters;
@@ -15,6 +16,7 @@ mod page;
 mod registration;
 mod revocation;
 mod token;
+mod userinfo;
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,6 +50,11 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
             post(registration::register),
         )
         .route(&below(path::JWKS), get(jwks::jwks(&server.keys)));
+    // As in the metadata: without `openid` there is nobody whom it could answer.
+    if server.settings.scopes.contains("openid") {
+        let userinfo = get(userinfo::userinfo).post(userinfo::userinfo);
+        router = router.route(&below(path::USERINFO), userinfo);
+    }
     if !prefix.is_empty() {
         router = router
             .route(path::TOKEN, post(token::token))

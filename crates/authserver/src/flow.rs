@@ -11,5 +11,6 @@ pub(crate) mod registration;
 pub(crate) mod resource;
 pub(crate) mod revocation;
 pub(crate) mod token;
+pub(crate) mod userinfo;
 
 mod id_token;

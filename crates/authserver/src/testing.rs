@@ -18,7 +18,10 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Method, Request, header},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use domain::{
     base_url::BaseUrl,
     id::{ClientId, Subject},
@@ -54,6 +57,7 @@ use crate::{
 pub(crate) const REDIRECT_URI: &str = "http://127.0.0.1:4711/callback";
 pub(crate) const VERIFIER: &str = "a-verifier-of-43-characters-and-some-more-0123456789";
 pub(crate) const SUBJECT: &str = "alice";
+pub(crate) const EMAIL: &str = "alice@users.example";
 pub(crate) const NONCE: &str = "a-nonce";
 const START: u64 = 1_800_000_000;
 
@@ -243,7 +247,13 @@ impl TestServer {
                 .issuer()
                 .to_owned(),
             subject: Subject::parse(SUBJECT).unwrap(),
-            claims: Map::new(),
+            claims: Map::from_iter([
+                ("email".to_owned(), json!(EMAIL)),
+                ("name".to_owned(), json!("Alice Example")),
+                ("picture".to_owned(), Value::Null),
+                ("groups".to_owned(), json!(["staff"])),
+                ("internal_id".to_owned(), json!(7)),
+            ]),
             auth_time: None,
             tokens: IdentityTokens {
                 access_token: SecretString::new("identity-access-token"),
@@ -317,6 +327,11 @@ pub(crate) fn basic(id: &str, secret: &str) -> String {
 pub(crate) fn text(value: &Value, member: &str) -> String {
     let member = value.get(member).and_then(Value::as_str);
     member.unwrap_or_else(|| panic!("{value}")).to_owned()
+}
+
+/// The JSON of one part of a JWT.
+pub(crate) fn decoded(part: &str) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
 fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {

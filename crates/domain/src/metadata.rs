@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::{base_url::BaseUrl, client::TokenEndpointAuthMethod, scope::ScopeSet};
+use crate::{base_url::BaseUrl, claims, client::TokenEndpointAuthMethod, scope::ScopeSet};
 
 /// Paths of the endpoints below the base URL.
 pub mod path {
@@ -15,6 +15,8 @@ pub mod path {
     pub const TOKEN: &str = "/token";
     /// Revocation endpoint (RFC 7009).
     pub const REVOCATION: &str = "/token/revocation";
+    /// Userinfo endpoint (OpenID Connect Core 1.0 §5.3).
+    pub const USERINFO: &str = "/me";
     /// Dynamic client registration (RFC 7591).
     pub const REGISTRATION: &str = "/reg";
     /// The same, for clients of the 2025-03-26 specification that skip discovery.
@@ -52,8 +54,8 @@ pub mod path {
         AUTHORIZATION_SERVER,
         OPENID_CONFIGURATION,
         PROTECTED_RESOURCE,
+        USERINFO,
         "/device",
-        "/me",
         "/request",
         "/session",
     ];
@@ -71,6 +73,9 @@ pub struct AuthorizationServerMetadata {
     token_endpoint: String,
     registration_endpoint: String,
     revocation_endpoint: String,
+    /// Where `openid` is offered: without it nobody could be answered there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    userinfo_endpoint: Option<String>,
     jwks_uri: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<String>,
@@ -84,7 +89,7 @@ pub struct AuthorizationServerMetadata {
     prompt_values_supported: &'static [&'static str],
     subject_types_supported: &'static [&'static str],
     id_token_signing_alg_values_supported: Vec<String>,
-    claims_supported: &'static [&'static str],
+    claims_supported: Vec<&'static str>,
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
     request_uri_parameter_supported: bool,
@@ -114,6 +119,7 @@ impl AuthorizationServerMetadata {
             token_endpoint: base.join(path::TOKEN),
             registration_endpoint: base.join(path::REGISTRATION),
             revocation_endpoint: base.join(path::REVOCATION),
+            userinfo_endpoint: scopes.contains("openid").then(|| base.join(path::USERINFO)),
             jwks_uri: base.join(path::JWKS),
             scopes_supported: texts(scopes),
             response_types_supported: &["code"],
@@ -127,17 +133,7 @@ impl AuthorizationServerMetadata {
             prompt_values_supported: &["consent", "login", "select_account"],
             subject_types_supported: &["public"],
             id_token_signing_alg_values_supported: algorithms,
-            claims_supported: &[
-                "iss",
-                "sub",
-                "aud",
-                "exp",
-                "iat",
-                "auth_time",
-                "nonce",
-                "at_hash",
-                "sid",
-            ],
+            claims_supported: claims_of(scopes),
             claims_parameter_supported: false,
             request_parameter_supported: false,
             // Its default is true (OpenID Connect Discovery §3), so it must be said.
@@ -163,6 +159,25 @@ impl ProtectedResourceMetadata {
             bearer_methods_supported: ["header"],
         }
     }
+}
+
+/// What ID token and userinfo say, as far as the scopes offered can open it.
+fn claims_of(scopes: &ScopeSet) -> Vec<&'static str> {
+    let of_id_token = [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "auth_time",
+        "nonce",
+        "at_hash",
+        "sid",
+    ];
+    of_id_token
+        .into_iter()
+        .chain(claims::opened_by(scopes))
+        .collect()
 }
 
 fn texts(scopes: &ScopeSet) -> Vec<String> {

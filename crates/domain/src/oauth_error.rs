@@ -29,6 +29,10 @@ pub enum OAuthErrorCode {
     TemporarilyUnavailable,
     /// RFC 8707 §2.
     InvalidTarget,
+    /// RFC 6750 §3.1: the access token opens nothing (any more).
+    InvalidToken,
+    /// RFC 6750 §3.1: the access token is good, but not for this.
+    InsufficientScope,
     /// RFC 7591 §3.2.2.
     InvalidRedirectUri,
     /// RFC 7591 §3.2.2.
@@ -67,6 +71,8 @@ impl OAuthErrorCode {
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::LoginRequired => "login_required",
@@ -78,7 +84,8 @@ impl OAuthErrorCode {
     /// The HTTP status with which an endpoint for machines answers it.
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidClient => 401,
+            Self::InvalidClient | Self::InvalidToken => 401,
+            Self::InsufficientScope => 403,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
             Self::InvalidRequest

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     audit::EndReason,
     cache::Registry,
+    inspect::{InspectError, Inspection},
     line::Moment,
     messages::{
         AuthenticateError, CompletedLogin, GrantSettings, IssuedTokens, Redemption, RevokeError,
@@ -138,6 +139,15 @@ impl Grants {
         self.heart
             .end_grant(grant, None, EndReason::Ended, &patience)
             .await
+    }
+
+    /// Looks at an access or refresh token without presenting it: no rotation, no mark of use, no
+    /// refresh of the identity, no theft signal.
+    ///
+    /// # Errors
+    /// See [`InspectError`].
+    pub async fn inspect(&self, token: &str) -> Result<Inspection, InspectError> {
+        self.heart.inspect(token).await
     }
 
     /// Finds the session of an access token, from memory where it is known.

@@ -10,6 +10,7 @@ mod authenticate;
 mod cache;
 mod heart;
 mod identity;
+mod inspect;
 mod keys;
 mod line;
 mod live;
@@ -28,6 +29,7 @@ mod session;
 mod testing;
 
 pub use heart::Grants;
+pub use inspect::{InspectError, Inspection, TokenKind};
 pub use messages::{
     AuthenticateError, CompletedLogin, GrantSettings, IssuedTokens, Redemption, RevokeError,
     Rotation, TokenError,

@@ -109,11 +109,14 @@ impl Line {
     /// When a generation was replaced, that is when the one after it was issued; `None` where
     /// that is no longer kept, and for the present one.
     pub(crate) fn replaced_at(&self, generation: u32) -> Option<Timestamp> {
-        let back = self.generation.checked_sub(generation.checked_add(1)?)?;
-        let index = self.issued.len().checked_sub(1)?;
-        self.issued
-            .get(index.checked_sub(usize::try_from(back).ok()?)?)
-            .copied()
+        self.issued_at(generation.checked_add(1)?)
+    }
+
+    /// When a generation was issued; `None` where that is no longer kept.
+    pub(crate) fn issued_at(&self, generation: u32) -> Option<Timestamp> {
+        let back = usize::try_from(self.generation.checked_sub(generation)?).ok()?;
+        let newest = self.issued.len().checked_sub(1)?;
+        self.issued.get(newest.checked_sub(back)?).copied()
     }
 
     /// The newest generation known to have reached an address.

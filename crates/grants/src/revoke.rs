@@ -4,6 +4,7 @@ use domain::{
     credential::{Credential, CredentialKind},
     id::ClientId,
 };
+use store::StoreUnavailable;
 
 use crate::{
     audit::{self, EndReason},
@@ -40,12 +41,12 @@ impl Heart {
     }
 
     /// Whether a token is one of the grant's, of any generation and age.
-    async fn opens(
+    pub(crate) async fn opens(
         &self,
         live: &Live,
         credential: &Credential,
         patience: &Patience,
-    ) -> Result<bool, RevokeError> {
+    ) -> Result<bool, StoreUnavailable> {
         Ok(match credential.kind {
             CredentialKind::Access => live.verifies_access(credential),
             CredentialKind::Refresh => {

@@ -40,25 +40,36 @@ pub(crate) fn judge(
     window: Duration,
     now: Timestamp,
 ) -> Verdict {
-    if shown == line.generation {
-        return Verdict::Present;
+    if let Some(verdict) = judge_anywhere(shown, line, window, now) {
+        return verdict;
     }
-    if shown > line.generation {
-        return Verdict::Newer;
-    }
-    if window.is_zero() {
-        return Verdict::Theft;
-    }
-    if line.newest_seen <= shown {
-        return Verdict::Late(LateRule::LostAnswer);
-    }
-    if is_within_window(shown, line, window, now) {
-        return Verdict::Late(LateRule::Window);
-    }
-    if line.newest_at(address).is_some_and(|newest| newest > shown) {
+    if !window.is_zero() && line.newest_at(address).is_some_and(|newest| newest > shown) {
         return Verdict::Late(LateRule::KnownAddress);
     }
     Verdict::Theft
+}
+
+/// The same, as far as it does not depend on who shows the token; `None` where the address
+/// decides.
+pub(crate) fn judge_anywhere(
+    shown: u32,
+    line: &Line,
+    window: Duration,
+    now: Timestamp,
+) -> Option<Verdict> {
+    if shown == line.generation {
+        return Some(Verdict::Present);
+    }
+    if shown > line.generation {
+        return Some(Verdict::Newer);
+    }
+    if window.is_zero() {
+        return None;
+    }
+    if line.newest_seen <= shown {
+        return Some(Verdict::Late(LateRule::LostAnswer));
+    }
+    is_within_window(shown, line, window, now).then_some(Verdict::Late(LateRule::Window))
 }
 
 /// Where a generation is so old that its replacement is no longer on record, the oldest one that

@@ -18,6 +18,7 @@ use store::StoreUnavailable;
 use crate::{
     AuthServer,
     endpoint::{
+        bearer::Challenge,
         client_credentials::Asker,
         never_stored,
         parameters::{DuplicateParameter, InvalidParameters},
@@ -35,6 +36,8 @@ pub(crate) struct Refusal {
     /// For the operator only.
     cause: Option<String>,
     asker: Asker,
+    /// Where a bearer token is asked for.
+    challenge: Option<Box<Challenge>>,
 }
 
 // === impl Refusal ===
@@ -48,6 +51,7 @@ impl Refusal {
             retry_after: None,
             cause: None,
             asker: Asker::default(),
+            challenge: None,
         }
     }
 
@@ -73,6 +77,15 @@ impl Refusal {
     #[must_use]
     pub(crate) fn asked_by(self, asker: Asker) -> Self {
         Self { asker, ..self }
+    }
+
+    /// Says which bearer token is asked for (RFC 6750 §3).
+    #[must_use]
+    pub(crate) fn challenged(self, challenge: Challenge) -> Self {
+        Self {
+            challenge: Some(Box::new(challenge)),
+            ..self
+        }
     }
 
     fn is_fault_of_asker(&self) -> bool {
@@ -127,7 +140,15 @@ impl From<BytesRejection> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(&self.error)).into_response();
+        let mut response = if self
+            .challenge
+            .as_ref()
+            .is_some_and(|challenge| challenge.is_first())
+        {
+            self.status.into_response()
+        } else {
+            (self.status, Json(&self.error)).into_response()
+        };
         let headers = response.headers_mut();
         headers.extend(never_stored());
         if let Some(wait) = self.retry_after {
@@ -138,6 +159,9 @@ impl IntoResponse for Refusal {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\""),
             );
+        }
+        if let Some(challenge) = &self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge.header(&self.error));
         }
         response
     }

@@ -83,15 +83,7 @@ pub(super) fn form(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Parameters, Refusal> {
-    let is_form = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| {
-            kind.trim()
-                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        });
-    if !is_form {
+    if !is_form(headers) {
         let description = "the Content-Type must be application/x-www-form-urlencoded";
         return Err(Refusal::invalid_request(description));
     }
@@ -100,6 +92,18 @@ pub(super) fn form(
         Some(duplicate) => Err(duplicate.into()),
         None => Ok(form),
     }
+}
+
+/// Whether the body says of itself that it is a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| {
+            kind.trim()
+                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
 }
 
 fn render(answer: &TokenAnswer) -> Response {

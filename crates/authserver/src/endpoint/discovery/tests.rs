@@ -240,10 +240,16 @@ async fn every_announced_endpoint_answers() {
         for (name, url) in endpoints {
             let path = url.strip_prefix("https://proxy.example").unwrap();
             let answer = match name {
-                "authorization_endpoint" | "jwks_uri" => server.get(path).await,
+                "authorization_endpoint" | "jwks_uri" | "userinfo_endpoint" => {
+                    server.get(path).await
+                }
                 _ => server.post(path, &[]).await,
             };
-            let status = if name == "jwks_uri" { 200 } else { 400 };
+            let status = match name {
+                "jwks_uri" => 200,
+                "userinfo_endpoint" => 401,
+                _ => 400,
+            };
             assert_eq!(answer.status, status, "{name} {answer:?}");
             names.push(name);
         }
@@ -255,6 +261,7 @@ async fn every_announced_endpoint_answers() {
                 "registration_endpoint",
                 "revocation_endpoint",
                 "token_endpoint",
+                "userinfo_endpoint",
             ]
         );
     }
