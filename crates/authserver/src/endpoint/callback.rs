@@ -19,7 +19,7 @@ use crate::{
     AuthServer,
     flow::{
         interaction::InteractionId,
-        login::callback::{self, CallbackError, Returned},
+        login::callback::{self, CallbackError, Completed, Returned},
     },
     server::Shared,
 };
@@ -58,7 +58,8 @@ async fn judge(server: &AuthServer, visit: &Visit, query: &str) -> Result<Respon
         iss: parameters.get("iss"),
     };
     match callback::complete(server, returned, visit.browser.as_ref()).await {
-        Ok(answer) => Ok(server.answer_client(&answer)),
+        Ok(Completed::Answered(answer)) => Ok(server.answer_client(&answer)),
+        Ok(Completed::SentAgain(onward)) => Ok(server.go_to_provider(&onward)),
         Err(error) => Err(trouble(server, error)),
     }
 }

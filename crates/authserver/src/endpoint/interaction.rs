@@ -100,7 +100,7 @@ async fn decide(
     );
     let another_account = sent.parameters.get("account") == Some("another");
     Ok(match opened.agree(another_account).await? {
-        Onward::Provider { address, name } => server.go_to_provider(address.expose(), &name),
+        Onward::Provider(onward) => server.go_to_provider(&onward),
         Onward::LoginPage => see_other(&path::of(server, path::INTERACTION, sent.id)),
     })
 }

@@ -21,6 +21,7 @@ use crate::{
     flow::{
         answer::{Answer, Outcome},
         interaction::{InteractionError, InteractionId},
+        login::ToProvider,
     },
     limits::TooMany,
     pages::view::{Action, Leave, Problem, View},
@@ -237,16 +238,17 @@ impl AuthServer {
     }
 
     /// Takes the browser to the identity provider.
-    pub(super) fn go_to_provider(&self, url: &str, name: &str) -> Response {
+    pub(super) fn go_to_provider(&self, onward: &ToProvider) -> Response {
+        let name = &onward.name;
         self.show(
             StatusCode::OK,
             &Leave {
                 title: "Log in",
                 heading: format!("Log in at {name}"),
                 message: format!("Taking you to {name}, where you log in."),
-                destination: name.to_owned(),
+                destination: name.clone(),
                 hint: "If nothing happens, use the button.",
-                refresh: address(url),
+                refresh: address(onward.address.expose()),
             },
         )
     }

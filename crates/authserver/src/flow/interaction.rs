@@ -83,6 +83,8 @@ pub(crate) enum Stage {
 pub(crate) struct Visit {
     pub(crate) state_hash: [u8; 32],
     pub(crate) began_at: Timestamp,
+    /// What was asked of the provider.
+    pub(crate) prompt: Option<String>,
     #[serde(with = "secrets")]
     pub(crate) secrets: LoginSecrets,
 }

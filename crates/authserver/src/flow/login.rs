@@ -38,11 +38,20 @@ pub(crate) struct Opened<'a> {
     pub(crate) interaction: Interaction,
 }
 
+/// The way to the identity provider.
+#[derive(Debug)]
+pub(crate) struct ToProvider {
+    /// Holds the state.
+    pub(crate) address: SecretString,
+    /// What people call the provider.
+    pub(crate) name: String,
+}
+
 /// Where a person goes who has agreed.
 #[derive(Debug)]
 pub(crate) enum Onward {
-    /// To the identity provider; the address holds the state.
-    Provider { address: SecretString, name: String },
+    /// To the identity provider.
+    Provider(ToProvider),
     /// To our own login page.
     LoginPage,
 }
@@ -105,7 +114,14 @@ impl<'a> Opened<'a> {
         }
         match &self.resource()?.provider {
             IdentityProvider::Upstream(provider) => {
-                self.visit_provider(provider, another_account).await
+                let prompt = if another_account {
+                    Some(provider.account_prompt().to_owned())
+                } else {
+                    self.interaction.request.prompt.clone()
+                };
+                Ok(Onward::Provider(
+                    self.visit_provider(provider, prompt).await?,
+                ))
             }
             IdentityProvider::Local(_) => {
                 self.save(Stage::AtLogin).await?;
@@ -135,8 +151,8 @@ impl<'a> Opened<'a> {
     async fn visit_provider(
         self,
         provider: &UpstreamProvider,
-        another_account: bool,
-    ) -> Result<Onward, InteractionError> {
+        prompt: Option<String>,
+    ) -> Result<ToProvider, InteractionError> {
         let random = self.server.random.as_ref();
         let state = State::new(self.id, random);
         let secrets = LoginSecrets {
@@ -147,11 +163,7 @@ impl<'a> Opened<'a> {
         let address = provider.authorization_url(
             &LoginRequest {
                 state: state.expose(),
-                prompt: if another_account {
-                    Some(provider.account_prompt())
-                } else {
-                    request.prompt.as_deref()
-                },
+                prompt: prompt.as_deref(),
                 max_age: request.max_age,
                 login_hint: request.login_hint.as_deref(),
             },
@@ -166,6 +178,7 @@ impl<'a> Opened<'a> {
         self.save(Stage::AtProvider(Visit {
             state_hash,
             began_at: server.clock.now(),
+            prompt,
             secrets,
         }))
         .await?;
@@ -173,7 +186,7 @@ impl<'a> Opened<'a> {
             .store
             .put_state(&state_hash, id.as_bytes(), callback::STATE_LIFE)
             .await?;
-        Ok(Onward::Provider { address, name })
+        Ok(ToProvider { address, name })
     }
 
     /// Opens the grant of a completed login and closes the interaction: the client gets its code.

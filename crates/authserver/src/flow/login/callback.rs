@@ -14,7 +14,7 @@ use idp::{
 };
 use store::seal::sha256;
 
-use super::{FinishError, Opened, find_resource};
+use super::{FinishError, Opened, ToProvider, find_resource};
 use crate::{
     AuthServer,
     flow::{
@@ -23,6 +23,9 @@ use crate::{
         interaction::{InteractionError, InteractionId, Interactions, Stage},
     },
 };
+
+/// The `prompt` that lets a person choose an account (OpenID Connect Core §3.1.2.1).
+const CHOOSE_ACCOUNT: &str = "select_account";
 
 /// How long a person may take at the provider.
 pub(crate) const STATE_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -36,9 +39,23 @@ pub(crate) struct Returned<'a> {
     pub(crate) iss: Option<&'a str>,
 }
 
+/// Where a callback leads.
+pub(crate) enum Completed {
+    /// Back to the client.
+    Answered(Answer),
+    /// To the provider once more: it does not know the `prompt` that it was sent.
+    SentAgain(ToProvider),
+}
+
 /// Names the interaction and proves that we sent the person away: its id, so that it is found
 /// even when the state is used up, and 32 random bytes.
 pub(super) struct State(SecretString);
+
+/// What the provider was asked, and what its answer is held against.
+struct Asked {
+    prompt: Option<String>,
+    secrets: LoginSecrets,
+}
 
 /// Why a callback gives no answer.
 #[derive(Debug, thiserror::Error)]
@@ -107,12 +124,12 @@ pub(crate) async fn complete(
     server: &AuthServer,
     returned: Returned<'_>,
     browser: Option<&BrowserId>,
-) -> Result<Answer, CallbackError> {
+) -> Result<Completed, CallbackError> {
     let (state, id) = returned
         .state
         .and_then(State::read)
         .ok_or(CallbackError::StateMissing)?;
-    let (opened, secrets) = claim(server, &state, id, browser).await?;
+    let (opened, asked) = claim(server, &state, id, browser).await?;
     let IdentityProvider::Upstream(provider) =
         &find_resource(server, &opened.interaction.request.resource)?.provider
     else {
@@ -123,8 +140,17 @@ pub(crate) async fn complete(
         return Err(CallbackError::Login(id, mix_up));
     }
     match (returned.error, returned.code) {
-        (Some(error), _) => Ok(refused(opened, error).await?),
-        (None, Some(code)) => exchange(opened, provider, code, &secrets).await,
+        // Not every provider that has no such choice says so in its metadata.
+        (Some("invalid_request"), _) if asked.prompt.as_deref() == Some(CHOOSE_ACCOUNT) => {
+            let login = Some("login".to_owned());
+            Ok(Completed::SentAgain(
+                opened.visit_provider(provider, login).await?,
+            ))
+        }
+        (Some(error), _) => Ok(Completed::Answered(refused(opened, error).await?)),
+        (None, Some(code)) => exchange(opened, provider, code, &asked.secrets)
+            .await
+            .map(Completed::Answered),
         (None, None) => {
             opened.begin_again().await?;
             Err(CallbackError::Empty(id))
@@ -138,7 +164,7 @@ async fn claim<'a>(
     state: &State,
     id: InteractionId,
     browser: Option<&'a BrowserId>,
-) -> Result<(Opened<'a>, LoginSecrets), CallbackError> {
+) -> Result<(Opened<'a>, Asked), CallbackError> {
     let interaction = Interactions::of(server).open(id, browser).await?;
     let hash = state.hash();
     let is_ours = |stored: &[u8; 32]| SecretBytes::new(*stored) == SecretBytes::new(hash);
@@ -162,14 +188,17 @@ async fn claim<'a>(
             CallbackError::AlreadyDone
         });
     }
-    let secrets = visit.secrets.clone();
+    let asked = Asked {
+        prompt: visit.prompt.clone(),
+        secrets: visit.secrets.clone(),
+    };
     let opened = Opened {
         server,
         id,
         browser: browser.ok_or(InteractionError::OtherBrowser)?,
         interaction,
     };
-    Ok((opened, secrets))
+    Ok((opened, asked))
 }
 
 async fn exchange(

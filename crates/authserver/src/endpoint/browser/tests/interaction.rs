@@ -206,6 +206,29 @@ async fn what_was_asked_goes_on_to_the_provider() {
 }
 
 #[tokio::test]
+async fn a_provider_that_knows_no_choice_of_accounts_is_asked_for_a_login() {
+    let world = World::new().await;
+    world.provider_knows("alice");
+    let mut browser = Browser::default();
+    let page = browser.begin(&world, &[]).await;
+    let form = [("confirmed", "true"), ("account", "another")];
+    let reply = browser
+        .post(&world, &format!("{page}/confirm-login"), &form)
+        .await;
+    let refused = [("error", "invalid_request")];
+    let reply = browser.come_back(&world, &reply.refresh(), &refused).await;
+    let again = reply.refresh();
+    assert_eq!(parameter(&again, "prompt").as_deref(), Some("login"));
+    // Once is enough: now the client learns of it.
+    let mut other = browser.clone();
+    let reply = other.come_back(&world, &again, &refused).await;
+    assert_eq!(
+        parameter(&reply.refresh(), "error").as_deref(),
+        Some("server_error")
+    );
+}
+
+#[tokio::test]
 async fn the_store_holds_neither_state_nor_request_in_the_clear() {
     let world = World::new().await;
     let mut browser = Browser::default();
