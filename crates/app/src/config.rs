@@ -100,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) allowed_origins: Vec<String>,
     /// Hosts that clients may redirect to.
     pub(crate) allowed_redirect_hosts: AllowedRedirectHosts,
+    /// Whether authorization requests count only if they were pushed.
+    pub(crate) require_pushed_requests: bool,
     /// Roots added for provider and server.
     pub(crate) ca_files: Vec<PathBuf>,
     /// Bound of the memory for live sessions, in bytes.

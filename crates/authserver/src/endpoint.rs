@@ -13,6 +13,7 @@ mod discovery;
 mod interaction;
 mod jwks;
 mod page;
+mod pushed;
 mod registration;
 mod revocation;
 mod token;
@@ -44,6 +45,7 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
         .without_v07_checks()
         .route(&below(path::TOKEN), post(token::token))
         .route(&below(path::REVOCATION), post(revocation::revoke))
+        .route(&below(path::PUSHED_AUTHORIZATION), post(pushed::push))
         .route(&below(path::REGISTRATION), post(registration::register))
         .route(
             &below(path::REGISTRATION_ALIAS),

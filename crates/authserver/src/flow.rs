@@ -7,6 +7,7 @@ pub(crate) mod client_authentication;
 pub(crate) mod interaction;
 pub(crate) mod login;
 pub(crate) mod patience;
+pub(crate) mod pushed;
 pub(crate) mod registration;
 pub(crate) mod resource;
 pub(crate) mod revocation;

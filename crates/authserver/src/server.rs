@@ -33,6 +33,8 @@ pub struct Settings {
     pub callback_path: String,
     /// Hosts that clients may redirect to.
     pub allowed_redirect_hosts: AllowedRedirectHosts,
+    /// Whether authorization requests count only if they were pushed.
+    pub require_pushed_requests: bool,
     /// Bounds of requests.
     pub limits: Limits,
 }

@@ -69,6 +69,7 @@ pub(crate) struct Setup {
     pub(crate) scopes: &'static str,
     /// `MAX_REQUESTS`; `None` is without a bound.
     pub(crate) requests: Option<u32>,
+    pub(crate) require_pushed_requests: bool,
 }
 
 /// A server, and all that a test moves.
@@ -105,6 +106,7 @@ impl Default for Setup {
             paths: &["/mcp"],
             scopes: "openid offline_access",
             requests: None,
+            require_pushed_requests: false,
         }
     }
 }
@@ -352,6 +354,7 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
         scopes: ScopeSet::parse(setup.scopes).unwrap(),
         callback_path: "/interaction/identity/callback".to_owned(),
         allowed_redirect_hosts: AllowedRedirectHosts::all(),
+        require_pushed_requests: setup.require_pushed_requests,
         limits: Limits {
             requests: setup.requests,
             window: Duration::from_secs(60),

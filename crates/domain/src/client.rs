@@ -67,6 +67,9 @@ pub struct ClientMetadata {
     /// Algorithm it wants its ID tokens signed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<String>,
+    /// Whether its authorization requests count only if they were pushed (RFC 9126 §6).
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub require_pushed_authorization_requests: bool,
 }
 
 /// How a client proves itself at the token endpoint (RFC 7591 §2).
@@ -121,6 +124,11 @@ pub enum InvalidClientMetadata {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 // === impl Client ===

@@ -21,6 +21,8 @@ pub mod path {
     pub const REGISTRATION: &str = "/reg";
     /// The same, for clients of the 2025-03-26 specification that skip discovery.
     pub const REGISTRATION_ALIAS: &str = "/register";
+    /// Pushed authorization requests (RFC 9126).
+    pub const PUSHED_AUTHORIZATION: &str = "/request";
     /// Public signing keys.
     pub const JWKS: &str = "/jwks";
     /// The pages of a login lie below it.
@@ -46,6 +48,7 @@ pub mod path {
         TOKEN,
         REGISTRATION,
         REGISTRATION_ALIAS,
+        PUSHED_AUTHORIZATION,
         JWKS,
         INTERACTION,
         ICON,
@@ -56,7 +59,6 @@ pub mod path {
         PROTECTED_RESOURCE,
         USERINFO,
         "/device",
-        "/request",
         "/session",
     ];
 }
@@ -76,6 +78,8 @@ pub struct AuthorizationServerMetadata {
     /// Where `openid` is offered: without it nobody could be answered there.
     #[serde(skip_serializing_if = "Option::is_none")]
     userinfo_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: String,
+    require_pushed_authorization_requests: bool,
     jwks_uri: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<String>,
@@ -120,6 +124,8 @@ impl AuthorizationServerMetadata {
             registration_endpoint: base.join(path::REGISTRATION),
             revocation_endpoint: base.join(path::REVOCATION),
             userinfo_endpoint: scopes.contains("openid").then(|| base.join(path::USERINFO)),
+            pushed_authorization_request_endpoint: base.join(path::PUSHED_AUTHORIZATION),
+            require_pushed_authorization_requests: false,
             jwks_uri: base.join(path::JWKS),
             scopes_supported: texts(scopes),
             response_types_supported: &["code"],
@@ -136,8 +142,18 @@ impl AuthorizationServerMetadata {
             claims_supported: claims_of(scopes),
             claims_parameter_supported: false,
             request_parameter_supported: false,
-            // Its default is true (OpenID Connect Discovery §3), so it must be said.
+            // Its default is true (OpenID Connect Discovery §3), so it must be said. What the
+            // pushed endpoint gives out is accepted all the same (RFC 9126 §5).
             request_uri_parameter_supported: false,
+        }
+    }
+
+    /// Says whether authorization requests count only if they were pushed (RFC 9126 §5).
+    #[must_use]
+    pub fn with_pushed_requests_required(self, required: bool) -> Self {
+        Self {
+            require_pushed_authorization_requests: required,
+            ..self
         }
     }
 }

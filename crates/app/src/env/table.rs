@@ -321,6 +321,18 @@ variables! {
         example: "claude.ai,*.example.com,cursor:",
     }
 
+    /// Whether clients must push their authorization requests (RFC 9126).
+    ///
+    /// `true`: a login begins only with a request that the client sent to `/request` first, so that
+    /// none of it stands in the browser's address. Few MCP clients can do that. A client that
+    /// registered with `require_pushed_authorization_requests` is held to it in any case.
+    MCP_AUTH_PROXY_REQUIRE_PUSHED_REQUESTS {
+        group: Group::Issuing,
+        default: "false",
+        allowed: "`true` or `false`",
+        example: "true",
+    }
+
     // --- what is remembered ---
 
     /// The directory of the embedded store.

@@ -18,9 +18,10 @@ use crate::{
     AuthServer, cookie,
     flow::{
         answer::{Answer, Outcome},
-        authorize::{self, Asked, Refused, Unusable},
+        authorize::{self, Asked, Refused, Unusable, Way},
         browser::BrowserId,
         interaction::display_name,
+        pushed::{self, NotPushed},
     },
     pages::{
         cure::Cure,
@@ -44,12 +45,21 @@ pub(super) async fn begin(
         Ok(parameters) => parameters,
         Err(error) => return server.tell(&visit, unreadable(&error)),
     };
+    let (parameters, way) = match pushed_parameters(&server, &parameters).await {
+        Ok(Some(pushed)) => (pushed, Way::Pushed),
+        Ok(None) => (parameters, Way::Direct),
+        Err(trouble) => return server.tell(&visit, trouble),
+    };
+    let asked = Asked {
+        way,
+        ..asked(&parameters)
+    };
     // Made at the first page, so that the very next one can ask for it.
     let (browser, is_new) = match &visit.browser {
         Some(browser) => (browser.clone(), false),
         None => (BrowserId::random(server.random.as_ref()), true),
     };
-    match authorize::authorize(&server, &asked(&parameters), &browser).await {
+    match authorize::authorize(&server, &asked, &browser).await {
         Ok(id) => {
             let mut response = see_other(&path::of(&server, path::INTERACTION, id));
             let cookie = is_new.then(|| cookie::issue(&browser, &server.settings.base_url));
@@ -123,7 +133,50 @@ pub(super) fn unreadable(error: &InvalidParameters) -> Trouble {
     )
 }
 
-fn asked(parameters: &Parameters) -> Asked<'_> {
+/// What the client pushed, if the request refers to that. Nothing else of the request counts then
+/// (RFC 9101 §6.3), but `client_id` must be the same.
+async fn pushed_parameters(
+    server: &AuthServer,
+    parameters: &Parameters,
+) -> Result<Option<Parameters>, Trouble> {
+    let Some(request_uri) = parameters
+        .get("request_uri")
+        .filter(|uri| pushed::is_reference(uri))
+    else {
+        return Ok(None);
+    };
+    let pushed = pushed::take(server, parameters.get("client_id"), request_uri)
+        .await
+        .map_err(not_pushed)?;
+    Parameters::parse(&pushed)
+        .map(Some)
+        .map_err(|error| unreadable(&error))
+}
+
+fn not_pushed(error: NotPushed) -> Trouble {
+    let cause = error.to_string();
+    match error {
+        NotPushed::ClientIdMissing => Trouble::new(
+            StatusCode::BAD_REQUEST,
+            "The client did not say who it is",
+            &[
+                "The address that brought you here lacks client_id. Connect once more from your client; if you typed or copied the address, a part of it is missing.",
+            ],
+            cause,
+        ),
+        NotPushed::Unknown => Trouble::new(
+            StatusCode::BAD_REQUEST,
+            "This login link has expired",
+            &[
+                "The address that brought you here works once, for a minute, and for the client that asked for it. Connect once more from your client.",
+            ],
+            cause,
+        ),
+        NotPushed::Unavailable(fault) => Trouble::unavailable(&fault),
+    }
+}
+
+pub(super) fn asked(parameters: &Parameters) -> Asked<'_> {
     let duplicate = parameters.duplicate().map(|duplicate| duplicate.0);
     Asked {
         client_id: parameters.get("client_id"),
@@ -141,6 +194,7 @@ fn asked(parameters: &Parameters) -> Asked<'_> {
         resources: parameters.resources().collect(),
         has_request: parameters.get("request").is_some(),
         has_request_uri: parameters.get("request_uri").is_some(),
+        way: Way::Direct,
         duplicate,
         is_target_ambiguous: parameters.is_repeated("client_id")
             || parameters.is_repeated("redirect_uri"),

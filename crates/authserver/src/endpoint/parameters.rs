@@ -8,6 +8,7 @@ use std::fmt;
 
 use domain::secret::SecretString;
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 /// The parameters of one request. Values may be secrets and are never printed.
 #[derive(Clone)]
@@ -93,6 +94,17 @@ impl Parameters {
     /// The values of `resource`, in order, without empty ones.
     pub(crate) fn resources(&self) -> impl Iterator<Item = &str> {
         self.values(RESOURCE).filter(|value| !value.is_empty())
+    }
+
+    /// Those of these names, in order, encoded as they came.
+    pub(crate) fn encode_only(&self, names: &[&str]) -> Zeroizing<String> {
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.0 {
+            if names.contains(&name.as_str()) {
+                encoded.append_pair(name, value.expose());
+            }
+        }
+        Zeroizing::new(encoded.finish())
     }
 
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {

@@ -17,7 +17,7 @@ use store::StoreUnavailable;
 use super::{
     answer::{Answer, Outcome},
     browser::BrowserId,
-    interaction::{InteractionId, Interactions},
+    interaction::{AuthorizationRequest, InteractionId, Interactions},
 };
 use crate::AuthServer;
 
@@ -40,10 +40,21 @@ pub(crate) struct Asked<'a> {
     /// Whether a request object is there (OpenID Connect Core §6).
     pub(crate) has_request: bool,
     pub(crate) has_request_uri: bool,
+    pub(crate) way: Way,
     /// The first one given twice.
     pub(crate) duplicate: Option<String>,
     /// Which of the two that decide where an answer may go was given twice.
     pub(crate) is_target_ambiguous: bool,
+}
+
+/// How a request reaches us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Through the browser.
+    #[default]
+    Direct,
+    /// From the client itself (RFC 9126); the browser brings, or will bring, a reference.
+    Pushed,
 }
 
 /// Why a request goes no further.
@@ -53,6 +64,15 @@ pub(crate) enum Refused {
     Shown(Unusable),
     /// The client is told.
     Answered(Answer),
+}
+
+/// Why a request is not valid.
+#[derive(Debug)]
+pub(crate) enum Invalid {
+    /// Client and redirect URI do not belong together.
+    Target(Unusable),
+    /// They do, and the fault is for the client to know.
+    Request(RedirectUri, OAuthError),
 }
 
 /// Why nothing may be redirected.
@@ -90,14 +110,17 @@ pub(crate) async fn authorize(
     asked: &Asked<'_>,
     browser: &BrowserId,
 ) -> Result<InteractionId, Refused> {
-    let (client, redirect_uri) = find_target(server, asked).await.map_err(Refused::Shown)?;
-    let client_id = client.id.clone();
-    let request =
-        checks::check(&server.settings, asked, client, redirect_uri.clone()).map_err(|error| {
-            // A state that was given twice is none.
-            let outcome = Outcome::Error(error);
-            Refused::Answered(Answer::new(redirect_uri.clone(), asked.state, outcome))
+    let request = validate(server, asked)
+        .await
+        .map_err(|invalid| match invalid {
+            Invalid::Target(unusable) => Refused::Shown(unusable),
+            Invalid::Request(redirect_uri, error) => {
+                // A state that was given twice is none.
+                let outcome = Outcome::Error(error);
+                Refused::Answered(Answer::new(redirect_uri, asked.state, outcome))
+            }
         })?;
+    let (client_id, redirect_uri) = (request.client.clone(), request.redirect_uri.clone());
     let id = Interactions::of(server)
         .begin(browser, request)
         .await
@@ -113,6 +136,19 @@ pub(crate) async fn authorize(
             ))
         })?;
     Ok(id)
+}
+
+/// Every check of a request, pushed or not.
+///
+/// # Errors
+/// See [`Invalid`].
+pub(crate) async fn validate(
+    server: &AuthServer,
+    asked: &Asked<'_>,
+) -> Result<AuthorizationRequest, Invalid> {
+    let (client, redirect_uri) = find_target(server, asked).await.map_err(Invalid::Target)?;
+    checks::check(&server.settings, asked, client, redirect_uri.clone())
+        .map_err(|error| Invalid::Request(redirect_uri, error))
 }
 
 /// Client and redirect URI, known to belong together.

@@ -41,6 +41,10 @@ pub(super) fn metadata(
         software_id: text(members, "software_id")?,
         software_version: text(members, "software_version")?,
         id_token_signed_response_alg: text(members, "id_token_signed_response_alg")?,
+        require_pushed_authorization_requests: flag(
+            members,
+            "require_pushed_authorization_requests",
+        )?,
     })
 }
 
@@ -198,6 +202,15 @@ fn bounded(member: &'static str, text: &str) -> Result<String, InvalidClientMeta
         return Err(wrong(member, "contains control characters"));
     }
     Ok(text.to_owned())
+}
+
+/// A JSON boolean; absent is `false`.
+fn flag(members: &Members, member: &'static str) -> Result<bool, InvalidClientMetadata> {
+    match members.get(member) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(wrong(member, "must be true or false")),
+    }
 }
 
 /// A JSON string; `null` is absent, since some clients write it so.

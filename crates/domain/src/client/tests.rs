@@ -63,6 +63,7 @@ fn each_wrong_member_is_named() {
         ("application_type", json!("desktop")),
         ("grant_types", json!(["client_credentials"])),
         ("response_types", json!(["token"])),
+        ("require_pushed_authorization_requests", json!("true")),
         ("contacts", json!(vec!["a@example.com"; 9])),
         ("software_id", json!(long)),
         ("redirect_uris", json!("https://a.example/cb")),

@@ -23,6 +23,7 @@ pub(super) struct Issuing {
     pub(super) lives: Lives,
     pub(super) strict_offline_access: bool,
     pub(super) allowed_redirect_hosts: AllowedRedirectHosts,
+    pub(super) require_pushed_requests: bool,
 }
 
 const DEFAULT_SCOPES: &str = "openid offline_access";
@@ -60,6 +61,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
                 AllowedRedirectHosts::parse(text)
                     .map_err(|entry| format!("`{entry}` is neither host, domain nor scheme"))
             },
+        ),
+        require_pushed_requests: reader.value_or(
+            &variable::MCP_AUTH_PROXY_REQUIRE_PUSHED_REQUESTS,
+            false,
+            "false",
+            values::switch,
         ),
     }
 }

@@ -4,4 +4,5 @@ mod authorize;
 mod callback;
 mod interaction;
 mod local;
+mod pushed;
 mod world;

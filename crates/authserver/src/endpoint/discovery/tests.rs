@@ -258,6 +258,7 @@ async fn every_announced_endpoint_answers() {
             [
                 "authorization_endpoint",
                 "jwks_uri",
+                "pushed_authorization_request_endpoint",
                 "registration_endpoint",
                 "revocation_endpoint",
                 "token_endpoint",

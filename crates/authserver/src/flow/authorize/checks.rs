@@ -11,7 +11,7 @@ use domain::{
     scope::ScopeSet,
 };
 
-use super::Asked;
+use super::{Asked, Way};
 use crate::{
     flow::{
         interaction::{AuthorizationRequest, display_name},
@@ -36,6 +36,7 @@ pub(super) fn check(
         )));
     }
     request_object(asked)?;
+    pushed(settings, asked, &client)?;
     response(asked)?;
     let code_challenge = code_challenge(asked)?;
     let prompt = prompt(asked.prompt)?;
@@ -69,6 +70,23 @@ fn request_object(asked: &Asked<'_>) -> Result<(), OAuthError> {
         ));
     }
     Ok(())
+}
+
+/// RFC 9126 §5 and §6: who must push may not come by the front door.
+fn pushed(settings: &Settings, asked: &Asked<'_>, client: &Client) -> Result<(), OAuthError> {
+    let required = if settings.require_pushed_requests {
+        "this server"
+    } else if client.metadata.require_pushed_authorization_requests {
+        "this client's registration"
+    } else {
+        return Ok(());
+    };
+    if asked.way == Way::Pushed {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "{required} requires pushed authorization requests; send the parameters to the pushed_authorization_request_endpoint first"
+    )))
 }
 
 fn response(asked: &Asked<'_>) -> Result<(), OAuthError> {

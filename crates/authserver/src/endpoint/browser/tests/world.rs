@@ -86,6 +86,7 @@ pub(super) struct Plan {
     pub(super) requests: Option<u32>,
     pub(super) hosts: AllowedRedirectHosts,
     pub(super) sends_issuer: bool,
+    pub(super) require_pushed_requests: bool,
 }
 
 pub(super) struct World {
@@ -140,6 +141,7 @@ impl Default for Plan {
             requests: None,
             hosts: AllowedRedirectHosts::all(),
             sends_issuer: false,
+            require_pushed_requests: false,
         }
     }
 }
@@ -197,6 +199,7 @@ impl World {
             scopes: ScopeSet::parse("openid offline_access").unwrap(),
             callback_path: "/interaction/identity/callback".to_owned(),
             allowed_redirect_hosts: plan.hosts,
+            require_pushed_requests: plan.require_pushed_requests,
             limits: Limits {
                 requests: plan.requests,
                 window: Duration::from_secs(60),
