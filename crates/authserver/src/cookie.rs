@@ -47,6 +47,17 @@ pub(crate) fn issue(browser: &BrowserId, base: &BaseUrl) -> Option<HeaderValue> 
     Some(value)
 }
 
+/// Takes a browser's id away.
+pub(crate) fn clear(base: &BaseUrl) -> Option<HeaderValue> {
+    let cookie = Cookie::build((name(base), ""))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(!base.is_plain_http())
+        .removal();
+    HeaderValue::from_str(&cookie.to_string()).ok()
+}
+
 /// Whether the request was sent by a page of ours, as the browser says: `Origin` is ours, or it is
 /// absent and `Sec-Fetch-Site` says `same-origin`.
 pub(crate) fn is_sent_by_us(headers: &HeaderMap, base: &BaseUrl) -> bool {

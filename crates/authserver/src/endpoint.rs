@@ -16,6 +16,7 @@ mod page;
 mod pushed;
 mod registration;
 mod revocation;
+mod session;
 mod token;
 mod userinfo;
 

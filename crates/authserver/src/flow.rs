@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod client_authentication;
 pub(crate) mod interaction;
 pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod patience;
 pub(crate) mod pushed;
 pub(crate) mod registration;

@@ -142,6 +142,8 @@ impl Pages {
         try_one::<view::Problem>(self)?;
         try_one::<view::UnknownClient>(self)?;
         try_one::<view::Connect>(self)?;
+        try_one::<view::LogoutPage>(self)?;
+        try_one::<view::Notice>(self)?;
         try_one::<view::Leave>(self)
     }
 

@@ -67,6 +67,10 @@ pub struct ClientMetadata {
     /// Algorithm it wants its ID tokens signed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<String>,
+    /// Where a person may return to after a logout, exactly (OpenID Connect RP-Initiated Logout
+    /// §3.1).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
     /// Whether its authorization requests count only if they were pushed (RFC 9126 §6).
     #[serde(skip_serializing_if = "is_false", default)]
     pub require_pushed_authorization_requests: bool,

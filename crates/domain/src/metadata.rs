@@ -23,6 +23,10 @@ pub mod path {
     pub const REGISTRATION_ALIAS: &str = "/register";
     /// Pushed authorization requests (RFC 9126).
     pub const PUSHED_AUTHORIZATION: &str = "/request";
+    /// End of session (OpenID Connect RP-Initiated Logout 1.0).
+    pub const END_SESSION: &str = "/session/end";
+    /// What concerns sessions lies below it.
+    pub const SESSION: &str = "/session";
     /// Public signing keys.
     pub const JWKS: &str = "/jwks";
     /// The pages of a login lie below it.
@@ -49,6 +53,7 @@ pub mod path {
         REGISTRATION,
         REGISTRATION_ALIAS,
         PUSHED_AUTHORIZATION,
+        SESSION,
         JWKS,
         INTERACTION,
         ICON,
@@ -59,7 +64,6 @@ pub mod path {
         PROTECTED_RESOURCE,
         USERINFO,
         "/device",
-        "/session",
     ];
 }
 
@@ -79,6 +83,7 @@ pub struct AuthorizationServerMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     userinfo_endpoint: Option<String>,
     pushed_authorization_request_endpoint: String,
+    end_session_endpoint: String,
     require_pushed_authorization_requests: bool,
     jwks_uri: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -125,6 +130,7 @@ impl AuthorizationServerMetadata {
             revocation_endpoint: base.join(path::REVOCATION),
             userinfo_endpoint: scopes.contains("openid").then(|| base.join(path::USERINFO)),
             pushed_authorization_request_endpoint: base.join(path::PUSHED_AUTHORIZATION),
+            end_session_endpoint: base.join(path::END_SESSION),
             require_pushed_authorization_requests: false,
             jwks_uri: base.join(path::JWKS),
             scopes_supported: texts(scopes),

@@ -14,7 +14,7 @@ use axum::{
 use domain::request::RequestContext;
 use http::{StatusCode, header, request::Parts};
 
-use super::{authorize, callback, interaction};
+use super::{authorize, callback, interaction, session};
 use crate::{AuthServer, cookie, flow::browser::BrowserId, server::Shared};
 
 /// Bound of a form or of the parameters that come by POST: they become a query.
@@ -22,7 +22,9 @@ const MAX_FORM_BYTES: usize = 16 << 10;
 
 /// Where each page is found.
 pub(super) mod path {
-    pub(crate) use domain::metadata::path::{AUTHORIZATION, AUTHORIZATION_ALIAS, ICON};
+    pub(crate) use domain::metadata::path::{
+        AUTHORIZATION, AUTHORIZATION_ALIAS, END_SESSION, ICON,
+    };
 
     use crate::{AuthServer, flow::interaction::InteractionId};
 
@@ -30,6 +32,10 @@ pub(super) mod path {
     pub(crate) const CONFIRM: &str = "/interaction/{uid}/confirm-login";
     pub(crate) const LOGIN: &str = "/interaction/{uid}/login";
     pub(crate) const ABORT: &str = "/interaction/{uid}/abort";
+    pub(crate) const SESSION_END_CONFIRM: &str = "/session/end/confirm";
+    pub(crate) const SESSION_END_SUCCESS: &str = "/session/end/success";
+    pub(crate) const SESSION_RESET: &str = "/session/reset";
+    pub(crate) const SESSION_RESET_DONE: &str = "/session/reset/done";
     /// The predecessor's inner hop; nothing leads there now, and it does no harm.
     pub(crate) const UNIQUE_CALLBACK: &str = "/interaction/{uid}/identity/callback";
 
@@ -77,6 +83,14 @@ pub(crate) fn browser_routes(server: Arc<AuthServer>) -> Router {
         )
         .route(path::UNIQUE_CALLBACK, callback.clone())
         .route(&callback_path, callback)
+        .route(
+            path::END_SESSION,
+            get(session::end).post(session::end_by_form),
+        )
+        .route(path::SESSION_END_CONFIRM, post(session::confirm))
+        .route(path::SESSION_END_SUCCESS, get(session::success))
+        .route(path::SESSION_RESET, get(session::reset))
+        .route(path::SESSION_RESET_DONE, get(session::reset_done))
         .route(path::ICON, get(icon))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(server)

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::redirect_uri::RedirectTarget;
+use domain::redirect_uri::{RedirectTarget, RedirectUri};
 use grants::Grants;
 use minijinja::value::Value;
 use store::StoreUnavailable;
@@ -214,15 +214,30 @@ impl AuthServer {
     /// Takes the browser to the client, by a page of our own: browsers apply `form-action` to
     /// every redirect that follows a form.
     pub(super) fn answer_client(&self, answer: &Answer) -> Response {
-        let destination = match answer.redirect_uri.target() {
-            RedirectTarget::Web(host) => host,
-            RedirectTarget::Loopback(_) | RedirectTarget::PrivateUse(_) => {
-                answer.client_name.clone()
-            }
-        };
         let heading = match answer.outcome {
             Outcome::Code(_) => "You are logged in",
             Outcome::Error(_) => "Nothing was allowed",
+        };
+        let url = answer.url(self.settings.base_url.issuer());
+        self.leave(
+            heading,
+            &answer.redirect_uri,
+            &answer.client_name,
+            url.expose(),
+        )
+    }
+
+    /// Takes the browser to one of a client's redirect URIs, with the parameters that `url` has.
+    pub(super) fn leave(
+        &self,
+        heading: &'static str,
+        redirect_uri: &RedirectUri,
+        client_name: &str,
+        url: &str,
+    ) -> Response {
+        let destination = match redirect_uri.target() {
+            RedirectTarget::Web(host) => host,
+            RedirectTarget::Loopback(_) | RedirectTarget::PrivateUse(_) => client_name.to_owned(),
         };
         self.show(
             StatusCode::OK,
@@ -232,7 +247,7 @@ impl AuthServer {
                 message: format!("Taking you back to {destination}."),
                 destination,
                 hint: "If nothing happens, use the button. Afterwards you can close this page.",
-                refresh: address(answer.url(self.settings.base_url.issuer()).expose()),
+                refresh: address(url),
             },
         )
     }

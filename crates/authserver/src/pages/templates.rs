@@ -6,7 +6,7 @@ use minijinja::{Environment, Error, Template, UndefinedBehavior};
 
 pub(super) const LAYOUT: &str = "_layout.html";
 
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 9] = [
     (LAYOUT, include_str!("../../../../templates/_layout.html")),
     (
         "confirm-login.html",
@@ -23,6 +23,14 @@ const BUILT_IN: [(&str, &str); 7] = [
     (
         "error.html",
         include_str!("../../../../templates/error.html"),
+    ),
+    (
+        "logout.html",
+        include_str!("../../../../templates/logout.html"),
+    ),
+    (
+        "notice.html",
+        include_str!("../../../../templates/notice.html"),
     ),
     (
         "unknown-client.html",

@@ -1,7 +1,9 @@
 use std::fs;
 
 use super::*;
-use crate::pages::view::{ClientView, Connect, Consent, Leave, Login, Problem, UnknownClient};
+use crate::pages::view::{
+    ClientView, Connect, Consent, Leave, Login, LogoutPage, Notice, Problem, UnknownClient,
+};
 
 fn built_in() -> Pages {
     Pages::load(Branding::default(), None).unwrap()
@@ -31,6 +33,8 @@ fn every_page(pages: &Pages) -> Vec<Page> {
         pages.render(&Problem::sample()),
         pages.render(&UnknownClient::sample()),
         pages.render(&Connect::sample()),
+        pages.render(&LogoutPage::sample()),
+        pages.render(&Notice::sample()),
     ]
 }
 
@@ -70,6 +74,7 @@ fn only_pages_with_forms_may_send_forms() {
     for page in [
         pages.render(&Consent::sample()),
         pages.render(&Login::sample()),
+        pages.render(&LogoutPage::sample()),
     ] {
         assert!(page.policy.contains("form-action 'self'"));
         assert_eq!(page.referrer, "same-origin");

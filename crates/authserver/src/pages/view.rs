@@ -145,6 +145,33 @@ pub(crate) struct Leave {
     pub(crate) refresh: Value,
 }
 
+/// Asks whether a client is to be logged out. Never printed: a field is an ID token.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LogoutPage {
+    pub(crate) title: &'static str,
+    pub(crate) client_name: String,
+    pub(crate) client_id: String,
+    /// Where the form is sent.
+    pub(crate) confirm: String,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// A hidden field of a form.
+#[derive(Serialize)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+}
+
+/// Says how things are.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Notice {
+    pub(crate) title: &'static str,
+    pub(crate) heading: &'static str,
+    pub(crate) paragraphs: Vec<&'static str>,
+}
+
 /// Says what went wrong and what to do.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Problem {
@@ -363,6 +390,40 @@ impl View for Leave {
             destination: "client.example.org".to_owned(),
             hint: "",
             refresh: Value::from("https://client.example.org"),
+        }
+    }
+}
+
+impl View for LogoutPage {
+    const TEMPLATE: &'static str = "logout.html";
+    const HAS_FORM: bool = true;
+
+    fn sample() -> Self {
+        Self {
+            title: Self::TITLE,
+            client_name: "Example client".to_owned(),
+            client_id: "client".to_owned(),
+            confirm: "/session/end/confirm".to_owned(),
+            fields: vec![Field {
+                name: "id_token_hint",
+                value: "token".to_owned(),
+            }],
+        }
+    }
+}
+
+impl LogoutPage {
+    pub(crate) const TITLE: &'static str = "Log out";
+}
+
+impl View for Notice {
+    const TEMPLATE: &'static str = "notice.html";
+
+    fn sample() -> Self {
+        Self {
+            title: "Notice",
+            heading: "This is how it is",
+            paragraphs: vec!["What happened."],
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn metadata(
         software_id: text(members, "software_id")?,
         software_version: text(members, "software_version")?,
         id_token_signed_response_alg: text(members, "id_token_signed_response_alg")?,
+        post_logout_redirect_uris: post_logout_redirect_uris(members, hosts)?,
         require_pushed_authorization_requests: flag(
             members,
             "require_pushed_authorization_requests",
@@ -69,6 +70,30 @@ fn redirect_uris(
             } else {
                 Err(InvalidClientMetadata::RedirectHost { index })
             }
+        })
+        .collect()
+}
+
+fn post_logout_redirect_uris(
+    members: &Members,
+    hosts: &AllowedRedirectHosts,
+) -> Result<Vec<RedirectUri>, InvalidClientMetadata> {
+    const MEMBER: &str = "post_logout_redirect_uris";
+    let list = texts(members, MEMBER)?.unwrap_or_default();
+    if list.len() > MAX_REDIRECT_URIS {
+        return Err(wrong(MEMBER, "at most 32 are allowed"));
+    }
+    list.into_iter()
+        .map(|text| {
+            RedirectUri::parse(text)
+                .ok()
+                .filter(|uri| hosts.permits(uri))
+                .ok_or_else(|| {
+                    wrong(
+                        MEMBER,
+                        "each must be what a redirect URI may be here: https, loopback http or a private-use scheme, without a fragment, to an allowed host",
+                    )
+                })
         })
         .collect()
 }

@@ -64,6 +64,11 @@ fn each_wrong_member_is_named() {
         ("grant_types", json!(["client_credentials"])),
         ("response_types", json!(["token"])),
         ("require_pushed_authorization_requests", json!("true")),
+        ("post_logout_redirect_uris", json!(["javascript:alert(1)"])),
+        (
+            "post_logout_redirect_uris",
+            json!(vec!["https://a.example/"; 33]),
+        ),
         ("contacts", json!(vec!["a@example.com"; 9])),
         ("software_id", json!(long)),
         ("redirect_uris", json!("https://a.example/cb")),

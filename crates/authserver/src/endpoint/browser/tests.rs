@@ -5,4 +5,5 @@ mod callback;
 mod interaction;
 mod local;
 mod pushed;
+mod session;
 mod world;

@@ -240,9 +240,10 @@ async fn every_announced_endpoint_answers() {
         for (name, url) in endpoints {
             let path = url.strip_prefix("https://proxy.example").unwrap();
             let answer = match name {
-                "authorization_endpoint" | "jwks_uri" | "userinfo_endpoint" => {
-                    server.get(path).await
-                }
+                "authorization_endpoint"
+                | "end_session_endpoint"
+                | "jwks_uri"
+                | "userinfo_endpoint" => server.get(path).await,
                 _ => server.post(path, &[]).await,
             };
             let status = match name {
@@ -257,6 +258,7 @@ async fn every_announced_endpoint_answers() {
             names,
             [
                 "authorization_endpoint",
+                "end_session_endpoint",
                 "jwks_uri",
                 "pushed_authorization_request_endpoint",
                 "registration_endpoint",
