@@ -3,7 +3,8 @@
 //! 78 bytes in base64url behind a prefix that names kind and version, 110 characters in all:
 //! grant id 16, pad number 2, generation 4, expiry 4, half 32, MAC 16, CRC-32 4 (big-endian).
 //! The half is the grant's root (refresh, code) or key (access) XOR a pad of the record; only
-//! together they open anything. Keys and MACs are computed where the record is at hand.
+//! together they open anything. A device code is older than its grant: its half is a secret of its
+//! own, to which the root is sealed later. Keys and MACs are computed where the record is at hand.
 
 use std::fmt;
 
@@ -24,6 +25,8 @@ pub enum CredentialKind {
     Refresh,
     /// An authorization code: `mpac1_`.
     Code,
+    /// A device code (RFC 8628): `mpdc1_`.
+    Device,
 }
 
 /// A well-formed credential whose checksum is right; nothing else is known of it yet.
@@ -39,7 +42,7 @@ pub struct Credential {
     pub generation: u32,
     /// Expiry in Unix seconds; 0 on refresh tokens, which bear no time.
     pub expires_at: u32,
-    /// Root or key, XOR the pad.
+    /// Root or key, XOR the pad; of a device code, its secret.
     pub half: SecretBytes<32>,
     /// First 16 bytes of the HMAC over [`Credential::authenticated_bytes`].
     pub mac: [u8; MAC_BYTES],
@@ -67,11 +70,12 @@ impl CredentialKind {
             Self::Access => "mpat1_",
             Self::Refresh => "mprt1_",
             Self::Code => "mpac1_",
+            Self::Device => "mpdc1_",
         }
     }
 
     fn of(text: &str) -> Option<Self> {
-        [Self::Access, Self::Refresh, Self::Code]
+        [Self::Access, Self::Refresh, Self::Code, Self::Device]
             .into_iter()
             .find(|kind| text.starts_with(kind.prefix()))
     }

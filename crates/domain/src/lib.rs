@@ -19,3 +19,4 @@ pub mod resource;
 pub mod scope;
 pub mod secret;
 pub mod time;
+pub mod user_code;

@@ -27,6 +27,12 @@ pub enum OAuthErrorCode {
     ServerError,
     /// RFC 6749 §4.1.2.1: try again later. Clients keep their tokens.
     TemporarilyUnavailable,
+    /// RFC 8628 §3.5: nobody has said yes or no yet.
+    AuthorizationPending,
+    /// RFC 8628 §3.5: nobody has, and the device asks too often.
+    SlowDown,
+    /// RFC 8628 §3.5: nobody did in time.
+    ExpiredToken,
     /// RFC 8707 §2.
     InvalidTarget,
     /// RFC 6750 §3.1: the access token opens nothing (any more).
@@ -70,6 +76,9 @@ impl OAuthErrorCode {
             Self::AccessDenied => "access_denied",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
@@ -95,6 +104,9 @@ impl OAuthErrorCode {
             | Self::UnsupportedResponseType
             | Self::InvalidScope
             | Self::AccessDenied
+            | Self::AuthorizationPending
+            | Self::SlowDown
+            | Self::ExpiredToken
             | Self::InvalidTarget
             | Self::InvalidRedirectUri
             | Self::InvalidClientMetadata

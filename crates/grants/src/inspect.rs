@@ -124,7 +124,7 @@ impl Heart {
             CredentialKind::Access => TokenKind::Access,
             CredentialKind::Refresh => TokenKind::Refresh,
             // A code is only ever redeemed.
-            CredentialKind::Code => return Err(InspectError::Unknown),
+            CredentialKind::Code | CredentialKind::Device => return Err(InspectError::Unknown),
         };
         let now = self.clock.now();
         if credential.is_expired(now) {

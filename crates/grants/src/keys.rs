@@ -84,6 +84,11 @@ impl<'a> Root<'a> {
         GrantKeys::derive(self.key(), &self.grant, self.issuer)
     }
 
+    /// The root itself, to be sealed to a device.
+    pub(crate) const fn expose(&self) -> &SecretBytes<32> {
+        &self.secret
+    }
+
     /// The half that a credential under this pad carries.
     pub(crate) fn half(&self, pad: &SecretBytes<32>) -> SecretBytes<32> {
         self.secret.xor(pad)
@@ -115,8 +120,11 @@ impl<'a> Root<'a> {
     fn mac_key(&self, kind: CredentialKind) -> MacKey {
         let purpose = match kind {
             CredentialKind::Code => "code mac",
-            // Access tokens are signed under K; with a purpose of its own a root signs none.
-            CredentialKind::Refresh | CredentialKind::Access => "refresh mac",
+            // Access tokens are signed under K, device codes under their own secret; with a
+            // purpose of its own a root signs none.
+            CredentialKind::Refresh | CredentialKind::Access | CredentialKind::Device => {
+                "refresh mac"
+            }
         };
         MacKey::derive(
             self.secret.expose(),
@@ -178,6 +186,27 @@ impl GrantKeys {
     pub(crate) fn address_hash(&self, network: ClientNetwork) -> AddressHash {
         self.address.mac(&network.to_bytes())
     }
+}
+
+/// A device code: its half is its own secret, under no pad.
+pub(crate) fn sign_device(
+    mac_key: &MacKey,
+    grant: GrantId,
+    expires_at: Timestamp,
+    secret: &SecretBytes<32>,
+) -> SecretString {
+    let claims = Claims {
+        pad_number: 0,
+        generation: 0,
+        expires_at: Some(expires_at),
+    };
+    let kind = CredentialKind::Device;
+    sign(mac_key, kind, grant, claims, secret.clone())
+}
+
+/// Whether a device code was made with this key.
+pub(crate) fn verify_device(mac_key: &MacKey, credential: &Credential) -> bool {
+    verify(mac_key, credential)
 }
 
 fn sign(

@@ -8,6 +8,7 @@
 mod audit;
 mod authenticate;
 mod cache;
+mod device;
 mod heart;
 mod identity;
 mod inspect;
@@ -28,6 +29,9 @@ mod session;
 #[cfg(test)]
 mod testing;
 
+pub use device::{
+    DecideError, DeviceAuthorization, DevicePoll, DevicePollError, DeviceRequest, WaitingDevice,
+};
 pub use heart::Grants;
 pub use inspect::{InspectError, Inspection, TokenKind};
 pub use messages::{

@@ -96,7 +96,7 @@ impl Line {
         address: AddressHash,
         moment: Moment<'_>,
     ) -> bool {
-        let is_lost_redemption = matches!(self.code, CodeState::Open { .. });
+        let is_lost_redemption = self.is_unredeemed();
         if is_lost_redemption {
             self.adopt_redemption(moment.now);
             self.move_end(moment.settings.refresh_idle, moment.now);
@@ -136,10 +136,14 @@ impl Line {
         self.ends_at <= now
     }
 
+    fn is_unredeemed(&self) -> bool {
+        matches!(self.code, CodeState::Open { .. } | CodeState::AtDevice)
+    }
+
     /// A refresh token proves that its generation was issued and has arrived, even where the
     /// store forgot it in a failover.
     fn adopt(&mut self, shown: u32, now: Timestamp) {
-        if matches!(self.code, CodeState::Open { .. }) {
+        if self.is_unredeemed() {
             self.adopt_redemption(now);
         }
         self.issue_until(shown, now);
@@ -151,7 +155,8 @@ impl Line {
         let code = std::mem::replace(&mut self.code, CodeState::Dropped);
         self.code = match code {
             CodeState::Open { proof, .. } => CodeState::Redeemed { at: now, proof },
-            other => other,
+            CodeState::AtDevice => CodeState::Dropped,
+            redeemed @ (CodeState::Redeemed { .. } | CodeState::Dropped) => redeemed,
         };
     }
 
@@ -170,7 +175,7 @@ impl Line {
 
     /// Keeps the newest generation of an address; where there are too many, the address with the
     /// oldest one goes. Says whether anything changed.
-    fn note_address(&mut self, address: AddressHash, generation: u32) -> bool {
+    pub(crate) fn note_address(&mut self, address: AddressHash, generation: u32) -> bool {
         if let Some(note) = self
             .addresses
             .iter_mut()

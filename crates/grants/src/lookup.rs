@@ -138,8 +138,9 @@ impl Heart {
                 let keys = root.grant_keys();
                 (keys.fit(&line.check) && root.verifies(credential)).then_some(keys)
             }
-            // A code has a pad of its own and is only ever redeemed.
-            CredentialKind::Code => None,
+            // A code has a pad of its own and is only ever redeemed; a device code's half is no
+            // half of the root.
+            CredentialKind::Code | CredentialKind::Device => None,
         }
     }
 

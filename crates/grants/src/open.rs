@@ -72,7 +72,7 @@ impl Heart {
     }
 
     /// The end of an identity token that cannot be refreshed: the session ends with it.
-    fn unrenewed_end(&self, issuer: &str, tokens: &IdentityTokens) -> Option<Timestamp> {
+    pub(crate) fn unrenewed_end(&self, issuer: &str, tokens: &IdentityTokens) -> Option<Timestamp> {
         let can_refresh = self
             .providers
             .get(issuer)
@@ -80,7 +80,7 @@ impl Heart {
         tokens.expires_at.filter(|_| !can_refresh)
     }
 
-    fn new_line(
+    pub(crate) fn new_line(
         &self,
         check: CheckValue,
         code: CodeState,
@@ -132,7 +132,7 @@ impl Heart {
 }
 
 /// Names a user in the index, without saying who it is.
-fn holder(issuer: &str, subject: &Subject) -> [u8; 32] {
+pub(crate) fn holder(issuer: &str, subject: &Subject) -> [u8; 32] {
     let mut name = Vec::with_capacity(8 + issuer.len() + subject.as_str().len());
     name.extend_from_slice(&(issuer.len() as u64).to_be_bytes());
     name.extend_from_slice(issuer.as_bytes());

@@ -80,8 +80,10 @@ pub(crate) enum CodeState {
     },
     /// Redeemed: the pad is gone, so the code opens nothing; a replay is still recognised.
     Redeemed { at: Timestamp, proof: CodeProof },
-    /// Redeemed, and the tokens were rotated since.
+    /// Redeemed, and the tokens were rotated since; or there never was one.
     Dropped,
+    /// There is none: a device is to collect the first tokens.
+    AtDevice,
 }
 
 /// What a redemption must prove.

@@ -126,6 +126,7 @@ impl Heart {
         let proof = match &line.code {
             CodeState::Open { proof, .. } | CodeState::Redeemed { proof, .. } => proof,
             CodeState::Dropped => return Err(TokenError::CodeReplayed),
+            CodeState::AtDevice => return Err(TokenError::Unknown),
         };
         if !proof.fits_redirect_uri(redemption) {
             return Err(TokenError::WrongRedirectUri);
@@ -166,7 +167,7 @@ impl Heart {
     }
 
     /// A grant without a refresh token lives as long as its one access token.
-    fn idle_life(&self, facts: &Facts) -> Duration {
+    pub(crate) fn idle_life(&self, facts: &Facts) -> Duration {
         if self.gives_refresh_token(facts) {
             self.settings.refresh_idle
         } else {

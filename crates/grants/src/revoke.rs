@@ -57,7 +57,7 @@ impl Heart {
                     live.is_key(&root.key()) && root.verifies(credential)
                 })
             }
-            CredentialKind::Code => false,
+            CredentialKind::Code | CredentialKind::Device => false,
         })
     }
 }

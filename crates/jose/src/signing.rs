@@ -6,7 +6,7 @@ mod tests;
 
 use std::fmt;
 
-use domain::secret::SecretString;
+use domain::secret::{SecretBytes, SecretString};
 use serde_json::{Map, Value, json};
 
 use self::key::{Key, Unusable};
@@ -139,6 +139,12 @@ impl SigningKeys {
         token.push('.');
         token.push_str(&jwk::encode(&signature));
         Ok(SecretString::new(token))
+    }
+
+    /// A secret of each key, for what else is to be known to this server alone and on all of its
+    /// machines; made one way from the private half. New things use the first one.
+    pub fn derived_secrets(&self) -> impl Iterator<Item = &SecretBytes<32>> {
+        self.keys.iter().map(Key::derived_secret)
     }
 
     /// The first key for an algorithm; else the first key, with its own.

@@ -28,8 +28,8 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    OperationId, Replaced, Settled, Store, StoreUnavailable, StoredGrant, StoredIdentity,
-    stored::GrantHeader,
+    DeviceApproval, DeviceReplaced, OperationId, Replaced, Settled, Store, StoreUnavailable,
+    StoredDevice, StoredGrant, stored::GrantHeader,
 };
 
 /// Most registrations kept that never led to a login.
@@ -274,20 +274,8 @@ impl Store for EmbeddedStore {
         ttl: Duration,
     ) -> Result<(), StoreUnavailable> {
         let grant = *grant;
-        self.write(move |tables| {
-            let header = GrantHeader {
-                live: true,
-                version: 1,
-                operation,
-            };
-            tables.put(&Key::grant(&grant), &header.encode(&body), ttl)?;
-            let identity = StoredIdentity {
-                version: 1,
-                sealed: identity,
-            };
-            tables.put(&Key::identity(&grant), &identity.encode(), ttl)
-        })
-        .await
+        self.write(move |tables| tables.open_grant(&grant, &body, identity, operation, ttl))
+            .await
     }
 
     async fn load_grant(&self, grant: &GrantId) -> Result<Option<StoredGrant>, StoreUnavailable> {
@@ -327,6 +315,75 @@ impl Store for EmbeddedStore {
     ) -> Result<(), StoreUnavailable> {
         let grant = *grant;
         self.write(move |tables| tables.end_grant(&grant, tombstone_ttl))
+            .await
+    }
+
+    async fn name_device(
+        &self,
+        user_code: &[u8; 16],
+        grant: &GrantId,
+        ttl: Duration,
+    ) -> Result<bool, StoreUnavailable> {
+        let (key, grant) = (Key::user_code(user_code), *grant);
+        self.write(move |tables| tables.name_device(&key, &grant, ttl))
+            .await
+    }
+
+    async fn find_device(&self, user_code: &[u8; 16]) -> Result<Option<GrantId>, StoreUnavailable> {
+        let grant = self.read_one(Key::user_code(user_code)).await?;
+        Ok(grant.and_then(|grant| grant.try_into().ok().map(GrantId::from_bytes)))
+    }
+
+    async fn forget_user_code(&self, user_code: &[u8; 16]) -> Result<(), StoreUnavailable> {
+        let key = Key::user_code(user_code);
+        self.write(move |tables| tables.remove(&key)).await
+    }
+
+    async fn put_device(
+        &self,
+        grant: &GrantId,
+        body: Vec<u8>,
+        operation: OperationId,
+        ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        let header = GrantHeader {
+            live: true,
+            version: 1,
+            operation,
+        };
+        self.put(Key::device(grant), header.encode(&body), ttl)
+            .await
+    }
+
+    async fn load_device(&self, grant: &GrantId) -> Result<Option<StoredDevice>, StoreUnavailable> {
+        let grant = *grant;
+        self.read(move |snapshot, now| snapshot.device(&grant, now))
+            .await
+    }
+
+    async fn replace_device(
+        &self,
+        grant: &GrantId,
+        expected: u64,
+        body: Vec<u8>,
+        operation: OperationId,
+    ) -> Result<DeviceReplaced, StoreUnavailable> {
+        let grant = *grant;
+        self.write(move |tables| {
+            let (outcome, _) = tables.replace_device(&grant, expected, &body, operation)?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    async fn approve_device(
+        &self,
+        grant: &GrantId,
+        approval: DeviceApproval,
+        operation: OperationId,
+    ) -> Result<DeviceReplaced, StoreUnavailable> {
+        let grant = *grant;
+        self.write(move |tables| tables.approve_device(&grant, approval, operation))
             .await
     }
 

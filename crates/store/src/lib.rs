@@ -14,7 +14,9 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use domain::id::{ClientId, GrantId};
 
-pub use stored::{Replaced, Settled, StoredGrant, StoredIdentity};
+pub use stored::{
+    DeviceApproval, DeviceReplaced, Replaced, Settled, StoredDevice, StoredGrant, StoredIdentity,
+};
 
 /// The store did not answer, or not in time. A passing fault: nobody's session may end for it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -125,6 +127,53 @@ pub trait Store: Send + Sync + fmt::Debug {
         grant: &GrantId,
         tombstone_ttl: Duration,
     ) -> Result<(), StoreUnavailable>;
+
+    // --- devices that wait for their grant (RFC 8628); the id is that of the grant to be
+
+    /// Lets a user code (its keyed hash) lead to a device for `ttl`; `false` if it leads to another
+    /// one already.
+    async fn name_device(
+        &self,
+        user_code: &[u8; 16],
+        grant: &GrantId,
+        ttl: Duration,
+    ) -> Result<bool, StoreUnavailable>;
+
+    /// The device that a user code leads to.
+    async fn find_device(&self, user_code: &[u8; 16]) -> Result<Option<GrantId>, StoreUnavailable>;
+
+    /// Forgets a user code.
+    async fn forget_user_code(&self, user_code: &[u8; 16]) -> Result<(), StoreUnavailable>;
+
+    /// Remembers a device that waits (version 1) for `ttl`.
+    async fn put_device(
+        &self,
+        grant: &GrantId,
+        body: Vec<u8>,
+        operation: OperationId,
+        ttl: Duration,
+    ) -> Result<(), StoreUnavailable>;
+
+    /// Reads a device.
+    async fn load_device(&self, grant: &GrantId) -> Result<Option<StoredDevice>, StoreUnavailable>;
+
+    /// Writes version `expected + 1` if the device has version `expected`; its end stays as it is.
+    async fn replace_device(
+        &self,
+        grant: &GrantId,
+        expected: u64,
+        body: Vec<u8>,
+        operation: OperationId,
+    ) -> Result<DeviceReplaced, StoreUnavailable>;
+
+    /// Opens the grant that a device waits for: as [`Store::replace_device`] and, only if that
+    /// writes, as [`Store::open_grant`], both or neither.
+    async fn approve_device(
+        &self,
+        grant: &GrantId,
+        approval: DeviceApproval,
+        operation: OperationId,
+    ) -> Result<DeviceReplaced, StoreUnavailable>;
 
     /// Notes that a grant belongs to a holder (a hash of issuer and subject).
     async fn index_grant(

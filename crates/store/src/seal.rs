@@ -1,5 +1,7 @@
 //! Sealing (AES-256-GCM) under keys that are derived where they are needed (HKDF-SHA-256).
 
+pub mod letter_box;
+
 use std::fmt;
 
 use aws_lc_rs::{

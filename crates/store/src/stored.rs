@@ -1,5 +1,7 @@
 //! Records as an engine keeps them: a fixed header in front of opaque bytes.
 
+use std::time::Duration;
+
 use crate::OperationId;
 
 /// A grant as stored.
@@ -49,12 +51,48 @@ pub enum Settled {
     Ended,
 }
 
+/// A device as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDevice {
+    /// Raised by every write.
+    pub version: u64,
+    /// The record, in its owner's format.
+    pub body: Vec<u8>,
+}
+
+/// What an approval writes: the device's record, and the grant with its identity session.
+#[derive(Clone, Debug)]
+pub struct DeviceApproval {
+    /// The version of the device that was judged.
+    pub expected: u64,
+    /// Its record from now on.
+    pub device: Vec<u8>,
+    /// The grant's record.
+    pub grant: Vec<u8>,
+    /// Its sealed identity session.
+    pub identity: Vec<u8>,
+    /// How long grant and identity session are kept.
+    pub grant_ttl: Duration,
+}
+
+/// Outcome of replacing a device's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceReplaced {
+    /// Written; or this very operation was written before.
+    Done,
+    /// Another write came first: what is stored now.
+    Conflict(StoredDevice),
+    /// There is no such device (any more).
+    Absent,
+}
+
 const FORMAT: u8 = 1;
 const LIVE: u8 = 1;
 const ENDED: u8 = 2;
 const HEADER_BYTES: usize = 18;
 
-/// Format, state, version, operation id: at fixed offsets, before the body of a grant record.
+/// Format, state, version, operation id: at fixed offsets, before the body of a grant's or device's
+/// record.
 pub(crate) struct GrantHeader {
     pub(crate) live: bool,
     pub(crate) version: u64,

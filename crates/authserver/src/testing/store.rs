@@ -6,7 +6,8 @@ use std::{
 };
 
 use ::store::{
-    OperationId, Replaced, Settled, Store, StoreUnavailable, StoredGrant, embedded::EmbeddedStore,
+    DeviceApproval, DeviceReplaced, OperationId, Replaced, Settled, Store, StoreUnavailable,
+    StoredDevice, StoredGrant, embedded::EmbeddedStore,
 };
 use async_trait::async_trait;
 use domain::id::{ClientId, GrantId};
@@ -150,6 +151,60 @@ impl Store for SwitchableStore {
         tombstone_ttl: Duration,
     ) -> Result<(), StoreUnavailable> {
         self.store()?.end_grant(grant, tombstone_ttl).await
+    }
+
+    async fn name_device(
+        &self,
+        user_code: &[u8; 16],
+        grant: &GrantId,
+        ttl: Duration,
+    ) -> Result<bool, StoreUnavailable> {
+        self.store()?.name_device(user_code, grant, ttl).await
+    }
+
+    async fn find_device(&self, user_code: &[u8; 16]) -> Result<Option<GrantId>, StoreUnavailable> {
+        self.store()?.find_device(user_code).await
+    }
+
+    async fn forget_user_code(&self, user_code: &[u8; 16]) -> Result<(), StoreUnavailable> {
+        self.store()?.forget_user_code(user_code).await
+    }
+
+    async fn put_device(
+        &self,
+        grant: &GrantId,
+        body: Vec<u8>,
+        operation: OperationId,
+        ttl: Duration,
+    ) -> Result<(), StoreUnavailable> {
+        self.store()?.put_device(grant, body, operation, ttl).await
+    }
+
+    async fn load_device(&self, grant: &GrantId) -> Result<Option<StoredDevice>, StoreUnavailable> {
+        self.store()?.load_device(grant).await
+    }
+
+    async fn replace_device(
+        &self,
+        grant: &GrantId,
+        expected: u64,
+        body: Vec<u8>,
+        operation: OperationId,
+    ) -> Result<DeviceReplaced, StoreUnavailable> {
+        self.store()?
+            .replace_device(grant, expected, body, operation)
+            .await
+    }
+
+    async fn approve_device(
+        &self,
+        grant: &GrantId,
+        approval: DeviceApproval,
+        operation: OperationId,
+    ) -> Result<DeviceReplaced, StoreUnavailable> {
+        self.store()?
+            .approve_device(grant, approval, operation)
+            .await
     }
 
     async fn index_grant(

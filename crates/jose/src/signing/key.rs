@@ -3,6 +3,7 @@
 use aws_lc_rs::{
     encoding::{AsBigEndian, AsDer},
     error::Unspecified,
+    hmac,
     rand::SystemRandom,
     rsa,
     signature::{
@@ -12,7 +13,7 @@ use aws_lc_rs::{
         RsaPublicKeyComponents,
     },
 };
-use domain::secret::SecretString;
+use domain::secret::{SecretBytes, SecretString};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -28,6 +29,7 @@ pub(super) struct Key {
     public: PublicHalf,
     /// The algorithm to which `alg` restricts the key.
     named: Option<Algorithm>,
+    derived: SecretBytes<32>,
 }
 
 /// Why a JWK does not become a signing key.
@@ -78,11 +80,16 @@ impl Key {
             pair,
             public,
             named,
+            derived: derived(members),
         })
     }
 
     pub(super) fn kid(&self) -> &str {
         &self.kid
+    }
+
+    pub(super) const fn derived_secret(&self) -> &SecretBytes<32> {
+        &self.derived
     }
 
     /// Whether it is the same key for the same algorithm.
@@ -163,6 +170,19 @@ fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
         | Algorithm::Ed25519
         | Algorithm::EdDsa => None,
     }
+}
+
+/// One way from the private half, so that it can be handed out: HMAC-SHA-256 under that half. The
+/// same however its number is padded.
+fn derived(members: &Map<String, Value>) -> SecretBytes<32> {
+    let private = jwk::bytes(members, "d").unwrap_or_default();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, jwk::without_leading_zeros(&private));
+    let tag = hmac::sign(&key, b"mcp-auth-proxy 1 derived secret");
+    let mut secret = [0; 32];
+    for (slot, byte) in secret.iter_mut().zip(tag.as_ref()) {
+        *slot = *byte;
+    }
+    SecretBytes::new(secret)
 }
 
 // === impl Pair ===

@@ -105,6 +105,23 @@ fn nothing_private_is_published() {
 }
 
 #[test]
+fn each_key_has_a_secret_of_its_own_that_does_not_change() {
+    let pairs = ALL.map(generated);
+    let secrets = |keys: &[Map<String, Value>]| -> Vec<_> {
+        let (keys, _) = parse(keys).unwrap();
+        keys.derived_secrets().cloned().collect()
+    };
+    let made = secrets(&pairs);
+    assert_eq!(made.len(), ALL.len());
+    for (index, secret) in made.iter().enumerate() {
+        assert!(!made[..index].contains(secret));
+        assert_eq!(secrets(&pairs[index..=index]), std::slice::from_ref(secret));
+        let private = crate::jwk::bytes(&pairs[index], "d").unwrap();
+        assert_ne!(private.as_slice(), secret.expose());
+    }
+}
+
+#[test]
 fn both_forms_of_a_set_are_read() {
     let key = generated(SigningAlgorithm::Es256);
     for text in [json!([key]), json!({ "keys": [key] })] {

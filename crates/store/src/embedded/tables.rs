@@ -1,5 +1,7 @@
 //! Keys, records and deadlines of the embedded store, and the steps made of them.
 
+mod devices;
+
 use std::time::Duration;
 
 use domain::{
@@ -97,6 +99,14 @@ impl Key {
 
     pub(super) fn identity(grant: &GrantId) -> Self {
         Self::new(b'i', &[grant.as_bytes()])
+    }
+
+    pub(super) fn device(grant: &GrantId) -> Self {
+        Self::new(b'd', &[grant.as_bytes()])
+    }
+
+    pub(super) fn user_code(user_code: &[u8; 16]) -> Self {
+        Self::new(b'e', &[user_code])
     }
 
     /// The entry of a grant under its holder, or the prefix of all of them.
@@ -262,6 +272,27 @@ impl<'transaction> Tables<'transaction> {
         let deadline = deadline.max(self.now.plus(ttl));
         self.put_until(&key, &used.encode(), deadline)?;
         Ok(true)
+    }
+
+    pub(super) fn open_grant(
+        &mut self,
+        grant: &GrantId,
+        body: &[u8],
+        identity: Vec<u8>,
+        operation: OperationId,
+        ttl: Duration,
+    ) -> Result<(), redb::Error> {
+        let header = GrantHeader {
+            live: true,
+            version: 1,
+            operation,
+        };
+        self.put(&Key::grant(grant), &header.encode(body), ttl)?;
+        let identity = StoredIdentity {
+            version: 1,
+            sealed: identity,
+        };
+        self.put(&Key::identity(grant), &identity.encode(), ttl)
     }
 
     pub(super) fn replace_grant(
@@ -453,5 +484,5 @@ fn split_deadline(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
 }
 
 fn unreadable() -> redb::Error {
-    redb::Error::Corrupted("a grant record has a format that this release cannot read".to_owned())
+    redb::Error::Corrupted("a record has a format that this release cannot read".to_owned())
 }

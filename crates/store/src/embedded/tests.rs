@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::StoredIdentity;
 
 #[derive(Debug)]
 struct ManualClock(AtomicU64);
@@ -398,3 +399,5 @@ async fn concurrent_writers_share_commits_and_lose_nothing() {
         );
     }
 }
+
+mod devices;
