@@ -328,6 +328,16 @@ impl AllowedRedirectHosts {
         })
     }
 
+    /// Whether a browser may be taken there without its person's doing: where it meets a program
+    /// of their own, or a web site that the operator has named. Any other site may be anybody's,
+    /// since clients register themselves (RFC 9700 §4.11.2).
+    pub fn trusts(&self, uri: &RedirectUri) -> bool {
+        match uri.target() {
+            RedirectTarget::Loopback(_) | RedirectTarget::PrivateUse(_) => true,
+            RedirectTarget::Web(_) => self.0.is_some() && self.permits(uri),
+        }
+    }
+
     /// Whether a client may redirect there.
     pub fn permits(&self, uri: &RedirectUri) -> bool {
         let Some(entries) = &self.0 else { return true };

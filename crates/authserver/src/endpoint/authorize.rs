@@ -201,15 +201,21 @@ pub(super) fn asked(parameters: &Parameters) -> Asked<'_> {
     }
 }
 
-/// The client's fault, for the client; nobody has filled in a form yet, so a plain redirect does.
+/// The client's fault, for the client; nobody has filled in a form yet, so a plain redirect does,
+/// where the place can be trusted (RFC 9700 §4.11.2).
 fn redirect(server: &AuthServer, visit: &Visit, answer: &Answer) -> Response {
     if let Outcome::Error(error) = &answer.outcome {
-        page::log(
-            visit,
-            StatusCode::SEE_OTHER,
-            "authorization request refused",
-            &error.to_string(),
-        );
+        let is_trusted = server.trusts(&answer.redirect_uri);
+        let status = if is_trusted {
+            StatusCode::SEE_OTHER
+        } else {
+            StatusCode::BAD_REQUEST
+        };
+        let cause = error.to_string();
+        page::log(visit, status, "authorization request refused", &cause);
+        if !is_trusted {
+            return server.tell_of_faulty_request(answer, error);
+        }
     }
     see_other(answer.url(server.settings.base_url.issuer()).expose())
 }

@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::redirect_uri::{RedirectTarget, RedirectUri};
+use domain::{
+    oauth_error::OAuthError,
+    redirect_uri::{RedirectTarget, RedirectUri},
+};
 use grants::Grants;
 use minijinja::value::Value;
 use store::StoreUnavailable;
@@ -212,18 +215,33 @@ impl AuthServer {
     }
 
     /// Takes the browser to the client, by a page of our own: browsers apply `form-action` to
-    /// every redirect that follows a form.
+    /// every redirect that follows a form. An error goes by itself only where the place can be
+    /// trusted: whoever says no to a client must not land on its website for it (RFC 9700
+    /// §4.11.2).
     pub(super) fn answer_client(&self, answer: &Answer) -> Response {
-        let heading = match answer.outcome {
-            Outcome::Code(_) => "You are logged in",
-            Outcome::Error(_) => "Nothing was allowed",
+        let (heading, goes_on) = match answer.outcome {
+            Outcome::Code(_) => ("You are logged in", true),
+            Outcome::Error(_) => ("Nothing was allowed", self.trusts(&answer.redirect_uri)),
         };
         let url = answer.url(self.settings.base_url.issuer());
-        self.leave(
-            heading,
-            &answer.redirect_uri,
-            &answer.client_name,
-            url.expose(),
+        if goes_on {
+            let (uri, name) = (&answer.redirect_uri, &answer.client_name);
+            return self.leave(heading, uri, name, url.expose());
+        }
+        let destination = destination(&answer.redirect_uri, &answer.client_name);
+        self.show(
+            StatusCode::OK,
+            &Leave {
+                title: heading,
+                heading: heading.to_owned(),
+                message: format!(
+                    "You can close this page, or go back to {destination} to tell it so."
+                ),
+                destination,
+                hint: "Go there only if you know it.",
+                address: address(url.expose()),
+                refresh: None,
+            },
         )
     }
 
@@ -235,10 +253,7 @@ impl AuthServer {
         client_name: &str,
         url: &str,
     ) -> Response {
-        let destination = match redirect_uri.target() {
-            RedirectTarget::Web(host) => host,
-            RedirectTarget::Loopback(_) | RedirectTarget::PrivateUse(_) => client_name.to_owned(),
-        };
+        let destination = destination(redirect_uri, client_name);
         self.show(
             StatusCode::OK,
             &Leave {
@@ -247,9 +262,34 @@ impl AuthServer {
                 message: format!("Taking you back to {destination}."),
                 destination,
                 hint: "If nothing happens, use the button. Afterwards you can close this page.",
-                refresh: address(url),
+                address: address(url),
+                refresh: Some(address(url)),
             },
         )
+    }
+
+    /// A request that cannot be followed, of a client whose website nobody vouches for: anybody
+    /// can register one and have a faulty address of ours lead there. The person decides.
+    pub(super) fn tell_of_faulty_request(&self, answer: &Answer, error: &OAuthError) -> Response {
+        const HEADING: &str = "The client asked for something wrong";
+        let destination = destination(&answer.redirect_uri, &answer.client_name);
+        self.show(
+            StatusCode::BAD_REQUEST,
+            &Leave {
+                title: HEADING,
+                heading: HEADING.to_owned(),
+                message: format!("Nothing was allowed: {}.", error.error_description),
+                destination,
+                hint: "The makers of the client can mend that. The button tells it; go there only if you know that place.",
+                address: address(answer.url(self.settings.base_url.issuer()).expose()),
+                refresh: None,
+            },
+        )
+    }
+
+    /// Whether a browser may be taken there without its person's doing.
+    pub(super) fn trusts(&self, redirect_uri: &RedirectUri) -> bool {
+        self.settings.allowed_redirect_hosts.trusts(redirect_uri)
     }
 
     /// Takes the browser to the identity provider.
@@ -263,7 +303,8 @@ impl AuthServer {
                 message: format!("Taking you to {name}, where you log in."),
                 destination: name.clone(),
                 hint: "If nothing happens, use the button.",
-                refresh: address(onward.address.expose()),
+                address: address(onward.address.expose()),
+                refresh: Some(address(onward.address.expose())),
             },
         )
     }
@@ -288,6 +329,14 @@ impl AuthServer {
             Ok(()) => trouble,
             Err(too_many) => too_many.into(),
         }
+    }
+}
+
+/// Where an answer goes, in words that a person can judge.
+fn destination(redirect_uri: &RedirectUri, client_name: &str) -> String {
+    match redirect_uri.target() {
+        RedirectTarget::Web(host) => host,
+        RedirectTarget::Loopback(_) | RedirectTarget::PrivateUse(_) => client_name.to_owned(),
     }
 }
 

@@ -132,7 +132,7 @@ pub(crate) struct Login {
     pub(crate) error: Option<String>,
 }
 
-/// A page that navigates on.
+/// A page that leads away from here.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Leave {
     pub(crate) title: &'static str,
@@ -142,7 +142,9 @@ pub(crate) struct Leave {
     pub(crate) destination: String,
     pub(crate) hint: &'static str,
     /// Escaped address of the place.
-    pub(crate) refresh: Value,
+    pub(crate) address: Value,
+    /// The same, where the page goes there by itself.
+    pub(crate) refresh: Option<Value>,
 }
 
 /// Asks whether a client is to be logged out. Never printed: a field is an ID token.
@@ -389,7 +391,8 @@ impl View for Leave {
             message: "You are taken on.".to_owned(),
             destination: "client.example.org".to_owned(),
             hint: "",
-            refresh: Value::from("https://client.example.org"),
+            address: Value::from("https://client.example.org"),
+            refresh: Some(Value::from("https://client.example.org")),
         }
     }
 }

@@ -117,7 +117,12 @@ fn a_list_of_hosts_lets_in_what_it_names_and_loopback() {
     ] {
         assert!(!hosts.permits(&uri(refused)), "{refused}");
     }
-    assert!(AllowedRedirectHosts::all().permits(&uri("https://evil.example/")));
+    let all = AllowedRedirectHosts::all();
+    assert!(all.permits(&uri("https://evil.example/")));
+    // Who may have it is one thing, whom a browser is sent to unasked another.
+    assert!(!all.trusts(&uri("https://evil.example/")));
+    assert!(all.trusts(&uri("http://localhost:1234/callback")));
+    assert!(all.trusts(&uri("cursor://callback")));
     assert_eq!(
         AllowedRedirectHosts::parse("https://a.example/x"),
         Err("https://a.example/x".to_owned())

@@ -78,7 +78,7 @@ async fn a_client_with_a_document_is_told_that_it_is_turned_off() {
 
 #[tokio::test]
 async fn faults_of_the_request_go_to_the_client() {
-    let world = World::new().await;
+    let world = World::of(trusting()).await;
     let long = "x".repeat(5000);
     for (changes, error) in [
         (
@@ -132,6 +132,34 @@ async fn faults_of_the_request_go_to_the_client() {
     let reply = Browser::default().get(&world, &twice).await;
     let url = Url::parse(&reply.location()).unwrap();
     assert_eq!(parameter(&url, "state"), None);
+}
+
+/// A plan in which the operator vouches for the client's website.
+fn trusting() -> Plan {
+    Plan {
+        hosts: AllowedRedirectHosts::parse("client.example.org").unwrap(),
+        ..Plan::default()
+    }
+}
+
+#[tokio::test]
+async fn faults_take_nobody_to_a_website_that_nobody_vouches_for() {
+    let world = World::new().await;
+    for (name, value) in [("response_type", "token"), ("prompt", "none")] {
+        let reply = ask(&world, &[(name, Some(value))]).await;
+        reply.assert_page(StatusCode::BAD_REQUEST, "asked for something wrong");
+        assert!(!reply.body.contains("http-equiv=\"refresh\""));
+        let url = reply.way_back();
+        assert_eq!(
+            parameter(&url, "state").as_deref(),
+            Some("client state &+=")
+        );
+        assert!(parameter(&url, "error").is_some());
+    }
+    let loopback = [("redirect_uri", Some(LOOPBACK)), ("prompt", Some("none"))];
+    let reply = ask(&world, &loopback).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
+    assert!(reply.location().starts_with(LOOPBACK));
 }
 
 #[tokio::test]

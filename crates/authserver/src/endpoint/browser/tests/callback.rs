@@ -166,7 +166,7 @@ async fn what_the_provider_says_no_to_reaches_the_client() {
         let parameters = [("error", error), ("error_description", "ignored")];
         let reply = browser.come_back(&world, &at_provider, &parameters).await;
         reply.assert_page(StatusCode::OK, "Nothing was allowed");
-        assert_error(&reply.refresh(), told);
+        assert_error(&reply.way_back(), told);
         assert!(!reply.body.contains("<script>"));
         let reply = browser.come_back(&world, &at_provider, CODE).await;
         reply.assert_problem(StatusCode::CONFLICT, "already done");
@@ -252,7 +252,7 @@ async fn cancelled_while_the_provider_answers_no_code_comes_of_it() {
             drop(held);
             reply
         });
-    assert_error(&cancelled.refresh(), "access_denied");
+    assert_error(&cancelled.way_back(), "access_denied");
     returned.assert_problem(StatusCode::CONFLICT, "already done");
 }
 

@@ -131,7 +131,7 @@ async fn cancel_tells_the_client_and_ends_it() {
             browser.get(&world, &abort).await
         };
         reply.assert_page(StatusCode::OK, "client.example.org");
-        assert_error(&reply.refresh(), "access_denied");
+        assert_error(&reply.way_back(), "access_denied");
         // Nothing of it is usable any more.
         for path in [page.clone(), abort] {
             let reply = browser.get(&world, &path).await;
@@ -223,7 +223,7 @@ async fn a_provider_that_knows_no_choice_of_accounts_is_asked_for_a_login() {
     let mut other = browser.clone();
     let reply = other.come_back(&world, &again, &refused).await;
     assert_eq!(
-        parameter(&reply.refresh(), "error").as_deref(),
+        parameter(&reply.way_back(), "error").as_deref(),
         Some("server_error")
     );
 }

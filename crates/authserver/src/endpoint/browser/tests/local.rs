@@ -105,6 +105,6 @@ async fn cancel_works_at_the_login_page_too() {
     let page = browser.begin(&world, &[]).await;
     agree(&mut browser, &world, &page).await;
     let reply = browser.post(&world, &format!("{page}/abort"), &[]).await;
-    let url = reply.refresh();
+    let url = reply.way_back();
     assert_eq!(parameter(&url, "error").as_deref(), Some("access_denied"));
 }

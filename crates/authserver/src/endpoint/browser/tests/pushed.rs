@@ -109,7 +109,7 @@ async fn a_server_that_requires_pushed_requests_takes_no_others() {
     })
     .await;
     let reply = Browser::default().get(&world, &authorize(&[])).await;
-    assert_error(&reply.location().parse().unwrap(), "invalid_request");
+    assert_error(&reply.way_back(), "invalid_request");
     let path = by_reference(CLIENT, &pushed(&world, &[]).await);
     let reply = Browser::default().get(&world, &path).await;
     assert!(reply.location().starts_with("/interaction/"));
@@ -130,7 +130,7 @@ async fn a_client_that_registered_so_is_held_to_it() {
     let client = registered["client_id"].as_str().unwrap();
     let changes = [("client_id", Some(client))];
     let reply = Browser::default().get(&world, &authorize(&changes)).await;
-    assert_error(&reply.location().parse().unwrap(), "invalid_request");
+    assert_error(&reply.way_back(), "invalid_request");
     let path = by_reference(client, &pushed(&world, &changes).await);
     let reply = Browser::default().get(&world, &path).await;
     assert!(reply.location().starts_with("/interaction/"));

@@ -507,6 +507,22 @@ impl Reply {
         Url::parse(&url).unwrap()
     }
 
+    /// Where the page's button leads; the page does not go there by itself.
+    pub(super) fn way_back(&self) -> Url {
+        assert!(
+            !self.body.contains("http-equiv=\"refresh\""),
+            "{}",
+            self.body
+        );
+        let url = self
+            .body
+            .split_once("class=\"button primary\" href=\"")
+            .and_then(|(_, rest)| rest.split_once('"'))
+            .unwrap_or_else(|| panic!("{} leads nowhere: {}", self.status, self.body))
+            .0;
+        Url::parse(&url.replace("&amp;", "&")).unwrap()
+    }
+
     /// A page for people, with the headers that each must have.
     pub(super) fn assert_page(&self, status: StatusCode, text: &str) {
         assert_eq!(self.status, status, "{}", self.body);
