@@ -35,8 +35,19 @@ use crate::{
 /// Most registrations kept that never led to a login.
 pub const MAX_UNUSED_CLIENTS: u64 = 100_000;
 
+/// Most interactions kept: anybody can begin one, each lives an hour, and one may be 30 KB large.
+/// Honest people do not begin so many in an hour on one machine.
+pub const MAX_INTERACTIONS: u64 = 20_000;
+
 /// redb's own default is 1 GiB; a session's record is small and served from our own cache.
 const CACHE_BYTES: usize = 16 << 20;
+
+/// How many records of each kind that strangers can make are kept; the oldest go first.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    unused_clients: u64,
+    interactions: u64,
+}
 
 /// A store in one file, held by one process.
 pub struct EmbeddedStore {
@@ -91,14 +102,14 @@ impl EmbeddedStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_bounded(path, clock, MAX_UNUSED_CLIENTS)
+        let bounds = Bounds {
+            unused_clients: MAX_UNUSED_CLIENTS,
+            interactions: MAX_INTERACTIONS,
+        };
+        Self::open_bounded(path, clock, bounds)
     }
 
-    fn open_bounded(
-        path: &Path,
-        clock: Arc<dyn Clock>,
-        max_unused_clients: u64,
-    ) -> Result<Self, OpenError> {
+    fn open_bounded(path: &Path, clock: Arc<dyn Clock>, bounds: Bounds) -> Result<Self, OpenError> {
         let unusable = |reason: String| OpenError::Unusable {
             path: path.to_owned(),
             reason,
@@ -124,12 +135,8 @@ impl EmbeddedStore {
         fs::write(holder_path(path), std::process::id().to_string())
             .map_err(|error| unusable(error.to_string()))?;
         let database = Arc::new(database);
-        let writer = Writer::start(
-            Arc::clone(&database),
-            Arc::clone(&clock),
-            max_unused_clients,
-        )
-        .map_err(|error| unusable(error.to_string()))?;
+        let writer = Writer::start(Arc::clone(&database), Arc::clone(&clock), bounds)
+            .map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
             path: path.to_owned(),
             database,
@@ -235,7 +242,9 @@ impl Store for EmbeddedStore {
         interaction: Vec<u8>,
         ttl: Duration,
     ) -> Result<(), StoreUnavailable> {
-        self.put(Key::interaction(uid), interaction, ttl).await
+        let key = Key::interaction(uid);
+        self.write(move |tables| tables.put_interaction(&key, &interaction, ttl))
+            .await
     }
 
     async fn load_interaction(&self, uid: &[u8; 16]) -> Result<Option<Vec<u8>>, StoreUnavailable> {
@@ -243,7 +252,9 @@ impl Store for EmbeddedStore {
     }
 
     async fn take_interaction(&self, uid: &[u8; 16]) -> Result<Option<Vec<u8>>, StoreUnavailable> {
-        self.take(Key::interaction(uid)).await
+        let key = Key::interaction(uid);
+        self.write(move |tables| tables.take_interaction(&key))
+            .await
     }
 
     async fn put_state(

@@ -57,7 +57,8 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     // --- interactions
 
-    /// Remembers (or replaces) an interaction.
+    /// Remembers (or replaces) an interaction. An engine may bound their number, since anybody can
+    /// begin one; the oldest go first.
     async fn put_interaction(
         &self,
         uid: &[u8; 16],

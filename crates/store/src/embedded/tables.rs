@@ -13,6 +13,7 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
+use super::Bounds;
 use crate::{OperationId, Replaced, Settled, StoredGrant, StoredIdentity, stored::GrantHeader};
 
 /// Format of the file as a whole; raised when an older release could not read it any more.
@@ -27,6 +28,8 @@ const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records
 const DEADLINES: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("deadlines");
 /// (order of registration, key): registrations that never led to a login.
 const UNUSED: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("unused");
+/// (deadline, key): interactions, the next to expire first.
+const INTERACTIONS: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("interactions");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// The key of a record: a letter for its kind, then its name.
@@ -34,6 +37,7 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 pub(super) struct Key(Vec<u8>);
 
 const CLIENT: u8 = b'c';
+const INTERACTION: u8 = b'n';
 
 /// The tables in a read transaction.
 pub(super) struct Snapshot {
@@ -45,7 +49,8 @@ pub(super) struct Tables<'transaction> {
     records: Table<'transaction, &'static [u8], &'static [u8]>,
     deadlines: Table<'transaction, (u64, &'static [u8]), ()>,
     unused: Table<'transaction, (u64, &'static [u8]), ()>,
-    max_unused_clients: u64,
+    interactions: Table<'transaction, (u64, &'static [u8]), ()>,
+    bounds: Bounds,
     now: Timestamp,
 }
 
@@ -74,6 +79,7 @@ pub(super) fn prepare(database: &Database) -> Result<u64, redb::Error> {
     transaction.open_table(RECORDS)?;
     transaction.open_table(DEADLINES)?;
     transaction.open_table(UNUSED)?;
+    transaction.open_table(INTERACTIONS)?;
     transaction.commit()?;
     Ok(format)
 }
@@ -86,7 +92,7 @@ impl Key {
     }
 
     pub(super) fn interaction(uid: &[u8; 16]) -> Self {
-        Self::new(b'n', &[uid])
+        Self::new(INTERACTION, &[uid])
     }
 
     pub(super) fn state(state: &[u8; 32]) -> Self {
@@ -179,14 +185,15 @@ impl Snapshot {
 impl<'transaction> Tables<'transaction> {
     pub(super) fn open(
         transaction: &'transaction WriteTransaction,
-        max_unused_clients: u64,
+        bounds: Bounds,
         now: Timestamp,
     ) -> Result<Self, redb::Error> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             deadlines: transaction.open_table(DEADLINES)?,
             unused: transaction.open_table(UNUSED)?,
-            max_unused_clients,
+            interactions: transaction.open_table(INTERACTIONS)?,
+            bounds,
             now,
         })
     }
@@ -224,6 +231,40 @@ impl<'transaction> Tables<'transaction> {
         Ok(())
     }
 
+    /// One that is there already keeps its place among those that go first.
+    pub(super) fn put_interaction(
+        &mut self,
+        key: &Key,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<(), redb::Error> {
+        self.take_interaction(key)?;
+        let deadline = self.now.plus(ttl);
+        self.put_until(key, value, deadline)?;
+        self.interactions
+            .insert((deadline.as_unix(), key.0.as_slice()), ())?;
+        while self.interactions.len()? > self.bounds.interactions {
+            let Some(first) = self.interactions.pop_first()?.map(|(entry, _)| {
+                let (_, key) = entry.value();
+                key.to_vec()
+            }) else {
+                break;
+            };
+            self.records.remove(first.as_slice())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_interaction(&mut self, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
+        let Some((deadline, value)) = record(&self.records, key, self.now)? else {
+            return Ok(None);
+        };
+        let entry = (deadline.as_unix(), key.0.as_slice());
+        self.interactions.remove(entry)?;
+        self.remove(key)?;
+        Ok(Some(value))
+    }
+
     pub(super) fn register_client(
         &mut self,
         client: &ClientId,
@@ -238,7 +279,7 @@ impl<'transaction> Tables<'transaction> {
         };
         self.put(&key, &stored.encode(), ttl)?;
         self.unused.insert((newest + 1, key.0.as_slice()), ())?;
-        while self.unused.len()? > self.max_unused_clients {
+        while self.unused.len()? > self.bounds.unused_clients {
             let Some(oldest) = self.unused.pop_first()?.map(|(entry, _)| {
                 let (_, key) = entry.value();
                 key.to_vec()
@@ -415,6 +456,9 @@ impl<'transaction> Tables<'transaction> {
             }
             if let (Some(&CLIENT), Some(client)) = (key.first(), StoredClient::decode(value)) {
                 self.unused.remove((client.unused_order, key.as_slice()))?;
+            }
+            if key.first() == Some(&INTERACTION) {
+                self.interactions.remove((end.as_unix(), key.as_slice()))?;
             }
             self.records.remove(key.as_slice())?;
         }

@@ -43,11 +43,15 @@ impl Fixture {
     }
 
     fn open(&self) -> EmbeddedStore {
-        self.open_bounded(MAX_UNUSED_CLIENTS)
+        self.open_bounded(MAX_UNUSED_CLIENTS, MAX_INTERACTIONS)
     }
 
-    fn open_bounded(&self, unused: u64) -> EmbeddedStore {
-        EmbeddedStore::open_bounded(&self.path(), self.clock.clone(), unused).unwrap()
+    fn open_bounded(&self, unused_clients: u64, interactions: u64) -> EmbeddedStore {
+        let bounds = Bounds {
+            unused_clients,
+            interactions,
+        };
+        EmbeddedStore::open_bounded(&self.path(), self.clock.clone(), bounds).unwrap()
     }
 }
 
@@ -178,7 +182,7 @@ async fn what_has_expired_is_absent_then_forgotten() {
 #[tokio::test]
 async fn a_flood_of_registrations_pushes_out_only_unused_ones() {
     let fixture = Fixture::new();
-    let store = fixture.open_bounded(3);
+    let store = fixture.open_bounded(3, MAX_INTERACTIONS);
     store
         .register_client(&client("used"), vec![1], MINUTE)
         .await
@@ -227,6 +231,45 @@ async fn a_registration_is_never_shortened() {
     fixture.clock.advance(8 * 60);
     let kept = store.load_client(&client("a")).await.unwrap();
     assert_eq!(kept, Some(vec![1]));
+}
+
+#[tokio::test]
+async fn a_flood_of_interactions_pushes_out_the_oldest() {
+    let fixture = Fixture::new();
+    let store = fixture.open_bounded(MAX_UNUSED_CLIENTS, 3);
+    let begin = async |uid: u8, ttl| {
+        store
+            .put_interaction(&[uid; 16], vec![uid], ttl)
+            .await
+            .unwrap();
+    };
+    let kept = async || {
+        let mut kept = Vec::new();
+        for uid in 0..20 {
+            let interaction = store.load_interaction(&[uid; 16]).await.unwrap();
+            kept.extend(interaction.map(|_| uid));
+        }
+        kept
+    };
+    for uid in 0..10 {
+        begin(uid, MINUTE * 60).await;
+        fixture.clock.advance(1);
+    }
+    assert_eq!(kept().await, [7, 8, 9]);
+    // Going on with one pushes out nobody, and neither does what is done or has expired.
+    begin(8, Duration::from_secs(60 * 60 - 2)).await;
+    assert_eq!(kept().await, [7, 8, 9]);
+    assert_eq!(
+        store.take_interaction(&[9; 16]).await.unwrap(),
+        Some(vec![9])
+    );
+    begin(10, MINUTE * 60).await;
+    assert_eq!(kept().await, [7, 8, 10]);
+    fixture.clock.advance(2 * 60 * 60);
+    for uid in 11..14 {
+        begin(uid, MINUTE * 60).await;
+    }
+    assert_eq!(kept().await, [11, 12, 13]);
 }
 
 #[tokio::test]

@@ -14,7 +14,10 @@ use domain::time::Clock;
 use redb::Database;
 use tokio::sync::oneshot;
 
-use super::tables::{SWEEP_STEP, Tables};
+use super::{
+    Bounds,
+    tables::{SWEEP_STEP, Tables},
+};
 use crate::StoreUnavailable;
 
 /// Most steps in one commit.
@@ -36,7 +39,7 @@ pub(super) struct Writer {
 struct Loop {
     database: Arc<Database>,
     clock: Arc<dyn Clock>,
-    max_unused_clients: u64,
+    bounds: Bounds,
     steps: mpsc::Receiver<Step>,
 }
 
@@ -46,13 +49,13 @@ impl Writer {
     pub(super) fn start(
         database: Arc<Database>,
         clock: Arc<dyn Clock>,
-        max_unused_clients: u64,
+        bounds: Bounds,
     ) -> io::Result<Self> {
         let (sender, steps) = mpsc::channel();
         let writing = Loop {
             database,
             clock,
-            max_unused_clients,
+            bounds,
             steps,
         };
         let thread = thread::Builder::new()
@@ -135,7 +138,7 @@ impl Loop {
         transaction.set_quick_repair(true);
         let mut answers = Vec::with_capacity(batch.len());
         let swept = {
-            let mut tables = Tables::open(&transaction, self.max_unused_clients, self.clock.now())?;
+            let mut tables = Tables::open(&transaction, self.bounds, self.clock.now())?;
             for step in batch {
                 answers.push(step(&mut tables)?);
             }
