@@ -1,8 +1,8 @@
 //! Headers towards the MCP server and back.
 //!
 //! Everything end-to-end passes, but for what a server might trust and a client might forge
-//! (taken out in any spelling, since many servers read `X_Name` as `X-Name`), what speaks to this
-//! hop only, and what our own origin must not be told by a server behind us.
+//! (taken out in any spelling, since many servers read `X_Name` or `X.Name` as `X-Name`), what
+//! speaks to this hop only, and what our own origin must not be told by a server behind us.
 
 use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
@@ -294,9 +294,17 @@ fn is_taken_from_request(name: &str) -> bool {
                 | "proxy"
                 | "referer"
                 | "remote-user"
+                | "true-client-ip"
                 | "x-authorization-scope"
+                | "x-client-ip"
                 | "x-dynamic-client-id"
+                | "x-forwarded"
+                // Some frameworks route by these instead of by the path that was checked.
+                | "x-original-host"
+                | "x-original-url"
+                | "x-real-ip"
                 | "x-request-id"
+                | "x-rewrite-url"
         )
         || ["sec-", "x-forwarded-", "x-auth-request-", "x-remote-"]
             .iter()
@@ -340,9 +348,11 @@ fn is_framing(name: &str) -> bool {
     )
 }
 
+/// As servers of CGI's tradition read a name: all that is no letter or digit becomes the same.
 fn hyphenated(name: &str) -> Cow<'_, str> {
-    if name.contains('_') {
-        Cow::Owned(name.replace('_', "-"))
+    let is_odd = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'-';
+    if name.bytes().any(is_odd) {
+        Cow::Owned(name.replace(|character: char| !character.is_ascii_alphanumeric(), "-"))
     } else {
         Cow::Borrowed(name)
     }
