@@ -60,7 +60,14 @@ async fn judge(server: &AuthServer, visit: &Visit, query: &str) -> Result<Respon
     match callback::complete(server, returned, visit.browser.as_ref()).await {
         Ok(Completed::Answered(answer)) => Ok(server.answer_client(&answer)),
         Ok(Completed::SentAgain(onward)) => Ok(server.go_to_provider(&onward)),
-        Err(error) => Err(trouble(server, error)),
+        Err(error) => {
+            // A made-up code costs the provider a request, and consent can be given anew for the
+            // next one: who goes round so is counted, lest the provider hold us back for it.
+            if let CallbackError::Login(..) | CallbackError::Empty(_) = error {
+                server.limits.charge(visit.context.network())?;
+            }
+            Err(trouble(server, error))
+        }
     }
 }
 

@@ -94,6 +94,10 @@ async fn decide(
         };
         return Ok(server.show(StatusCode::UNPROCESSABLE_ENTITY, &view));
     }
+    // The first yes was paid for with the interaction; each further one writes anew.
+    if !matches!(opened.interaction.stage, Stage::Consent) {
+        server.limits.charge(visit.context.network())?;
+    }
     tracing::info!(
         request.id = %visit.context.id, client.id = %opened.interaction.request.client,
         resource = %opened.interaction.request.resource, "consent given",

@@ -327,3 +327,49 @@ async fn windows_of_one_browser_do_not_disturb_each_other() {
         assert_eq!(world.redeem(&code, REDIRECT).await.0, StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn going_round_with_made_up_codes_uses_up_the_budget() {
+    let world = World::of(Plan {
+        requests: Some(6),
+        ..Plan::default()
+    })
+    .await;
+    world.provider.lock().unwrap().answer = Some((400, json!({ "error": "invalid_grant" })));
+    let mut browser = Browser::default();
+    let page = browser.begin(&world, &[]).await;
+    let mut rounds = 0;
+    let last = loop {
+        let at_provider = browser.agree(&world, &page).await;
+        let reply = browser.come_back(&world, &at_provider, CODE).await;
+        if reply.status == StatusCode::TOO_MANY_REQUESTS || rounds == 10 {
+            break reply;
+        }
+        rounds += 1;
+    };
+    last.assert_problem(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+    assert!(rounds <= 5, "{rounds}");
+}
+
+#[tokio::test]
+async fn only_the_first_yes_is_free() {
+    let world = World::of(Plan {
+        requests: Some(4),
+        ..Plan::default()
+    })
+    .await;
+    let mut browser = Browser::default();
+    let page = browser.begin(&world, &[]).await;
+    let confirm = format!("{page}/confirm-login");
+    let mut given = 0;
+    while given < 10 {
+        let reply = browser
+            .post(&world, &confirm, &[("confirmed", "true")])
+            .await;
+        if reply.status == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        given += 1;
+    }
+    assert!((1..=4).contains(&given), "{given}");
+}
