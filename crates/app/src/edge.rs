@@ -17,7 +17,11 @@ mod strict;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authserver::AuthServer;
 use axum::Router;
@@ -33,6 +37,9 @@ use crate::config::TrustedProxies;
 /// One year, as browsers ask of a lasting promise (RFC 6797 §6.1.1).
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const X_REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
+/// How long the body of a request to our own endpoints may take to arrive: some kilobytes.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What every request passes.
 #[derive(Debug)]
@@ -141,12 +148,9 @@ impl Edge {
         let start = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let response = match self
-            .routes
-            .clone()
-            .oneshot(request.map(axum::body::Body::new))
-            .await
-        {
+        let request =
+            request.map(|body| axum::body::Body::new(body::TimelyBody::new(body, BODY_WITHIN)));
+        let response = match self.routes.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };

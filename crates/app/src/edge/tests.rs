@@ -1,11 +1,15 @@
 //! What the edge believes and refuses, before any answer is made.
 
-use std::net::IpAddr;
+use std::{convert::Infallible, io, net::IpAddr, time::Duration};
 
+use bytes::Bytes;
 use domain::{base_url::BaseUrl, random::Random};
+use futures_util::stream;
 use http::{HeaderMap, Request, StatusCode, header};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
 
-use super::{context, scheme, strict};
+use super::{body::TimelyBody, context, scheme, strict};
 use crate::config::TrustedProxies;
 
 #[derive(Debug)]
@@ -173,4 +177,28 @@ fn plain_http_is_redirected_unless_something_would_be_lost_or_leaked() {
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(response.headers().get(header::LOCATION).is_none());
     }
+}
+
+/// Frames with a wait before each; without an end where `count` is none.
+fn trickle(count: Option<usize>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+    let frames = stream::unfold(0, move |sent| async move {
+        tokio::task::yield_now().await;
+        let frame = Frame::data(Bytes::from_static(b"a"));
+        (Some(sent) != count).then(|| (Ok(frame), sent + 1))
+    });
+    StreamBody::new(Box::pin(frames))
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_for_ever_is_cut() {
+    let body = TimelyBody::new(trickle(None), Duration::from_millis(20));
+    let cut = body.collect().await.expect_err("it is never complete");
+    assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn a_body_in_time_is_whole() {
+    let body = TimelyBody::new(trickle(Some(3)), Duration::from_secs(3600));
+    let whole = body.collect().await.expect("it is in time").to_bytes();
+    assert_eq!(whole, "aaa");
 }
