@@ -15,10 +15,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{config::Listen, edge::Edge};
+use crate::{config::Listen, edge::Edge, open_files};
 
 /// Connections served at once; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
+
+/// Open files that are not for connections of clients, nor for ours to the MCP server.
+const OTHER_FILES: u64 = 128;
 
 /// How long a client may take for a request's header, and keep an idle connection open. Longer
 /// than the idle times of the routers in front, so that they close first.
@@ -87,7 +90,7 @@ impl Listeners {
     pub(crate) fn serve(self, edge: &Arc<Edge>) -> Serving {
         let draining = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let room = Arc::new(Semaphore::new(max_connections(open_files::raise_limit())));
         for listener in self.0 {
             let acceptor = Acceptor {
                 edge: Arc::clone(edge),
@@ -101,6 +104,15 @@ impl Listeners {
         tasks.close();
         Serving { draining, tasks }
     }
+}
+
+/// Half of the files at most: each client may need a connection to the MCP server too, and those
+/// to the identity provider must never fail for want of one.
+fn max_connections(open_files: u64) -> usize {
+    let room = open_files.saturating_sub(OTHER_FILES) / 2;
+    usize::try_from(room)
+        .unwrap_or(MAX_CONNECTIONS)
+        .clamp(1, MAX_CONNECTIONS)
 }
 
 fn socket(address: SocketAddr) -> io::Result<TcpListener> {
@@ -233,4 +245,16 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_never_use_up_all_files() {
+        for (open_files, connections) in [(0, 1), (1024, 448), (10_240, 5056), (65_536, 16_384)] {
+            assert_eq!(max_connections(open_files), connections);
+        }
+    }
 }

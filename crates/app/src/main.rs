@@ -11,6 +11,7 @@ mod hash_password;
 mod listener;
 mod log;
 mod memory;
+mod open_files;
 mod private_file;
 mod seams;
 mod serve;
