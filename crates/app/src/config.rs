@@ -149,6 +149,8 @@ pub(crate) struct ServerConfig {
     pub(crate) provider: usize,
     /// Paths passed to its origin without a token, GET and HEAD only.
     pub(crate) public_paths: Vec<String>,
+    /// With which it may ask us what a token is.
+    pub(crate) introspection_secret: Option<SecretString>,
 }
 
 /// How an MCP server is started.

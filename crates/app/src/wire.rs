@@ -167,6 +167,7 @@ fn protected_resources(
                 resource: resource(config, server),
                 path: server.path().to_owned(),
                 server_url: server.url.to_string(),
+                introspection_secret: server.introspection_secret.clone(),
                 provider: provider.clone(),
             })
         })

@@ -11,6 +11,7 @@ mod callback;
 mod client_credentials;
 mod discovery;
 mod interaction;
+mod introspection;
 mod jwks;
 mod page;
 mod pushed;
@@ -45,6 +46,7 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
     let mut router = Router::new()
         .without_v07_checks()
         .route(&below(path::TOKEN), post(token::token))
+        .route(&below(path::INTROSPECTION), post(introspection::introspect))
         .route(&below(path::REVOCATION), post(revocation::revoke))
         .route(&below(path::PUSHED_AUTHORIZATION), post(pushed::push))
         .route(&below(path::REGISTRATION), post(registration::register))

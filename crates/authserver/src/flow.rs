@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod browser;
 pub(crate) mod client_authentication;
 pub(crate) mod interaction;
+pub(crate) mod introspection;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod patience;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, body::Body};
 use domain::{
     base_url::BaseUrl, metadata::path, random::Random, redirect_uri::AllowedRedirectHosts,
-    resource::Resource, scope::ScopeSet, time::Clock,
+    resource::Resource, scope::ScopeSet, secret::SecretString, time::Clock,
 };
 use grants::Grants;
 use idp::provider::IdentityProvider;
@@ -48,6 +48,9 @@ pub struct ProtectedResource {
     pub path: String,
     /// Where its MCP server is reached: the audience of a local identity's token.
     pub server_url: String,
+    /// With which the MCP server may introspect the access tokens issued for it; without one it
+    /// may not.
+    pub introspection_secret: Option<SecretString>,
     /// Who its users log in with.
     pub provider: IdentityProvider,
 }

@@ -58,6 +58,7 @@ pub(crate) const REDIRECT_URI: &str = "http://127.0.0.1:4711/callback";
 pub(crate) const VERIFIER: &str = "a-verifier-of-43-characters-and-some-more-0123456789";
 pub(crate) const SUBJECT: &str = "alice";
 pub(crate) const EMAIL: &str = "alice@users.example";
+pub(crate) const MCP_SERVER_SECRET: &str = "the-secret-of-the-first-mcp-server";
 pub(crate) const NONCE: &str = "a-nonce";
 const START: u64 = 1_800_000_000;
 
@@ -341,10 +342,12 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
     let resources = setup
         .paths
         .iter()
-        .map(|path| ProtectedResource {
+        .enumerate()
+        .map(|(index, path)| ProtectedResource {
             resource: Resource::at(&base_url, path),
             path: (*path).to_owned(),
             server_url: format!("http://localhost:3000{path}"),
+            introspection_secret: (index == 0).then(|| SecretString::new(MCP_SERVER_SECRET)),
             provider: provider.clone(),
         })
         .collect();

@@ -13,6 +13,8 @@ pub mod path {
     pub const AUTHORIZATION_ALIAS: &str = "/authorize";
     /// Token endpoint.
     pub const TOKEN: &str = "/token";
+    /// Introspection endpoint (RFC 7662).
+    pub const INTROSPECTION: &str = "/token/introspection";
     /// Revocation endpoint (RFC 7009).
     pub const REVOCATION: &str = "/token/revocation";
     /// Userinfo endpoint (OpenID Connect Core 1.0 §5.3).
@@ -78,6 +80,7 @@ pub struct AuthorizationServerMetadata {
     authorization_endpoint: String,
     token_endpoint: String,
     registration_endpoint: String,
+    introspection_endpoint: String,
     revocation_endpoint: String,
     /// Where `openid` is offered: without it nobody could be answered there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,8 @@ pub struct AuthorizationServerMetadata {
     grant_types_supported: &'static [&'static str],
     token_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_signing_alg_values_supported: Vec<String>,
     code_challenge_methods_supported: &'static [&'static str],
     authorization_response_iss_parameter_supported: bool,
     prompt_values_supported: &'static [&'static str],
@@ -127,6 +132,7 @@ impl AuthorizationServerMetadata {
             authorization_endpoint: base.join(path::AUTHORIZATION),
             token_endpoint: base.join(path::TOKEN),
             registration_endpoint: base.join(path::REGISTRATION),
+            introspection_endpoint: base.join(path::INTROSPECTION),
             revocation_endpoint: base.join(path::REVOCATION),
             userinfo_endpoint: scopes.contains("openid").then(|| base.join(path::USERINFO)),
             pushed_authorization_request_endpoint: base.join(path::PUSHED_AUTHORIZATION),
@@ -139,6 +145,12 @@ impl AuthorizationServerMetadata {
             grant_types_supported: &["authorization_code", "refresh_token"],
             token_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_methods_supported: methods,
+            // Whoever may ask there has a secret (RFC 7662 §4).
+            introspection_endpoint_auth_methods_supported: methods
+                .into_iter()
+                .filter(|method| *method != "none")
+                .collect(),
+            introspection_signing_alg_values_supported: algorithms.clone(),
             code_challenge_methods_supported: &["S256"],
             authorization_response_iss_parameter_supported: true,
             // `none` is understood, but can never succeed, since consent is always asked.

@@ -49,13 +49,17 @@ pub(super) struct Setting {
 }
 
 /// Keys of `[[servers]]`.
-pub(super) const SERVER_KEYS: [(&str, &Variable); 6] = [
+pub(super) const SERVER_KEYS: [(&str, &Variable); 7] = [
     ("url", &variable::MCP_SERVER_URL),
     ("run_command", &variable::MCP_SERVER_RUN_COMMAND),
     ("run_args", &variable::MCP_SERVER_RUN_ARGS_JSON),
     ("run_dir", &variable::MCP_SERVER_RUN_DIR),
     ("run_env", &variable::MCP_SERVER_RUN_ENV_JSON),
     ("public_paths", &variable::MCP_AUTH_PROXY_PUBLIC_PATHS),
+    (
+        "introspection_secret",
+        &variable::MCP_AUTH_PROXY_INTROSPECTION_SECRET,
+    ),
 ];
 
 /// Keys of `[[providers]]`.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use domain::scope::ScopeSet;
+use domain::{scope::ScopeSet, secret::SecretString};
 use ipnet::IpNet;
 use url::Url;
 
@@ -132,6 +132,17 @@ pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character: char| character.is_whitespace() || character == ',')
         .filter(|item| !item.is_empty())
 }
+
+/// A secret that the operator makes up: long enough that nobody guesses it.
+pub(super) fn own_secret(text: &str) -> Result<SecretString, String> {
+    if text.chars().count() < SHORTEST_SECRET {
+        return Err(format!("it has fewer than {SHORTEST_SECRET} characters"));
+    }
+    Ok(SecretString::new(text))
+}
+
+/// As hex digits these are still 64 random bits.
+const SHORTEST_SECRET: usize = 16;
 
 /// Scopes, at least one.
 pub(super) fn scopes(text: &str) -> Result<ScopeSet, String> {

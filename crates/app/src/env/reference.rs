@@ -58,6 +58,7 @@ provider = \"staff\"
 | `run_dir` | [`MCP_SERVER_RUN_DIR`](#mcp_server_run_dir) |
 | `run_env` (a table), `run_env_file` | [`MCP_SERVER_RUN_ENV_JSON`](#mcp_server_run_env_json) |
 | `public_paths` (an array) | [`MCP_AUTH_PROXY_PUBLIC_PATHS`](#mcp_auth_proxy_public_paths) |
+| `introspection_secret`, `introspection_secret_file` | [`MCP_AUTH_PROXY_INTROSPECTION_SECRET`](#mcp_auth_proxy_introspection_secret) |
 | `provider` | the `name` of the provider its users log in with; needed where there are several |
 
 | key of `[[providers]]` | as the variable |

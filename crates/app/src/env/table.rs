@@ -150,6 +150,18 @@ variables! {
         example: "/.well-known/openai-apps-challenge",
     }
 
+    /// A secret with which the MCP server may ask what an access token is.
+    ///
+    /// At `/token/introspection` (RFC 7662), as the client `mcp-server` with this as its secret, for
+    /// the access tokens that were issued for it. Without it no server may. The server's process
+    /// inherits it.
+    MCP_AUTH_PROXY_INTROSPECTION_SECRET {
+        group: Group::Server,
+        secrecy: Secrecy::Sensitive,
+        allowed: "a text of at least 16 characters that nobody guesses, as `openssl rand -hex 16` makes one",
+        example: "8f0c2a7de15b4b6f9d3e6a1c5b7f4e20",
+    }
+
     // --- the identity provider ---
 
     /// The identity provider's issuer.

@@ -18,13 +18,14 @@ use crate::{
 };
 
 /// Variables that describe one server.
-const OWN: [&Variable; 6] = [
+const OWN: [&Variable; 7] = [
     &variable::MCP_SERVER_URL,
     &variable::MCP_SERVER_RUN_COMMAND,
     &variable::MCP_SERVER_RUN_ARGS_JSON,
     &variable::MCP_SERVER_RUN_DIR,
     &variable::MCP_SERVER_RUN_ENV_JSON,
     &variable::MCP_AUTH_PROXY_PUBLIC_PATHS,
+    &variable::MCP_AUTH_PROXY_INTROSPECTION_SECRET,
 ];
 
 /// `names` are those of the providers; `port` is the proxy's own.
@@ -63,9 +64,32 @@ pub(super) fn read(
             servers.extend(server(reader, place, shown, provider));
         }
     }
+    check_introspection_secrets(reader, &servers);
     paths::check(reader, &servers, callback_path);
     paths::check_port(reader, &servers, port);
     servers
+}
+
+/// By its secret a server is told from the others.
+fn check_introspection_secrets(reader: &mut Reader<'_>, servers: &[ServerConfig]) {
+    let secrets: Vec<_> = servers
+        .iter()
+        .filter_map(|server| server.introspection_secret.as_ref())
+        .collect();
+    let has_twins = secrets
+        .iter()
+        .enumerate()
+        .any(|(index, secret)| secrets.iter().skip(index + 1).any(|other| secret == other));
+    if has_twins {
+        let label = "`servers[].introspection_secret`".to_owned();
+        let reason = "two MCP servers have the same, but each is known by its own";
+        reader.report(
+            label,
+            "[redacted]",
+            reason,
+            "another secret for each server",
+        );
+    }
 }
 
 fn provider_of(
@@ -129,11 +153,18 @@ fn server(
             },
         )
         .unwrap_or_default();
+    let introspection_secret = reader.value_at(
+        place,
+        index,
+        &variable::MCP_AUTH_PROXY_INTROSPECTION_SECRET,
+        values::own_secret,
+    );
     Some(ServerConfig {
         url: url?,
         run,
         provider,
         public_paths,
+        introspection_secret,
     })
 }
 

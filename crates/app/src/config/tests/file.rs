@@ -301,3 +301,22 @@ fn an_entry_that_lacks_something_is_told_apart() {
         "{report}"
     );
 }
+
+#[test]
+fn each_server_has_an_introspection_secret_of_its_own() {
+    let text = |second: &str| {
+        format!(
+            "[[servers]]\nurl = \"http://a:3000/a\"\nintrospection_secret = \"hunter2-hunter2-a\"\n\
+             [[servers]]\nurl = \"http://a:3000/b\"\nintrospection_secret = \"{second}\"\n"
+        )
+    };
+    let least = || environment_without(&["MCP_SERVER_URL"]);
+    let config = loaded(least(), &text("hunter2-hunter2-b"));
+    let secret = config.servers[1].introspection_secret.as_ref().unwrap();
+    assert_eq!(secret.expose(), "hunter2-hunter2-b");
+    assert!(!explain::render(&config).contains("hunter2"));
+
+    let report = refused(least(), &text("hunter2-hunter2-a"));
+    assert!(report.contains("two MCP servers have the same"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
+}

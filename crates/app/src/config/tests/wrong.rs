@@ -128,6 +128,11 @@ fn wrong_values_are_told_why() {
             "`proof`: it does not begin with one `/`",
         ),
         (
+            "MCP_AUTH_PROXY_INTROSPECTION_SECRET",
+            "hunter2",
+            "fewer than 16 characters",
+        ),
+        (
             "IDENTITY_SERVER_URL",
             "http://login.example.com",
             "plain `http`",

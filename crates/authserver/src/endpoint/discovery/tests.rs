@@ -248,7 +248,7 @@ async fn every_announced_endpoint_answers() {
             };
             let status = match name {
                 "jwks_uri" => 200,
-                "userinfo_endpoint" => 401,
+                "introspection_endpoint" | "userinfo_endpoint" => 401,
                 _ => 400,
             };
             assert_eq!(answer.status, status, "{name} {answer:?}");
@@ -259,6 +259,7 @@ async fn every_announced_endpoint_answers() {
             [
                 "authorization_endpoint",
                 "end_session_endpoint",
+                "introspection_endpoint",
                 "jwks_uri",
                 "pushed_authorization_request_endpoint",
                 "registration_endpoint",

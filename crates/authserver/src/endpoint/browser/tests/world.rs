@@ -190,6 +190,7 @@ impl World {
         ));
         let settings = Settings {
             resources: vec![ProtectedResource {
+                introspection_secret: None,
                 resource: Resource::at(&base, "/mcp"),
                 path: "/mcp".to_owned(),
                 server_url: "http://localhost:3000/mcp".to_owned(),
