@@ -49,6 +49,10 @@ pub(crate) fn load_store(flags: &Flags, environment: &Environment) -> Result<Sto
 }
 
 /// Everything that serving needs to know.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, as the operator set it"
+)]
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Our public URL.
@@ -100,6 +104,8 @@ pub(crate) struct Config {
     pub(crate) allowed_origins: Vec<String>,
     /// Hosts that clients may redirect to.
     pub(crate) allowed_redirect_hosts: AllowedRedirectHosts,
+    /// Clients that need not register.
+    pub(crate) clients: Vec<authserver::PreregisteredClient>,
     /// Whether authorization requests count only if they were pushed.
     pub(crate) require_pushed_requests: bool,
     /// Roots added for provider and server.

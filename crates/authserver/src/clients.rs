@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use domain::{
     client::Client,
@@ -12,6 +12,8 @@ use domain::{
 };
 use quick_cache::sync::Cache;
 use store::{Store, StoreUnavailable};
+
+use crate::Settings;
 
 /// How long a registration is kept that never led to a login.
 pub(crate) const UNUSED_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -30,13 +32,21 @@ pub(crate) struct Clients {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     extended: Cache<ClientId, Timestamp>,
+    /// Those of the configuration, which no registration can displace.
+    preregistered: HashMap<ClientId, Client>,
 }
 
 // === impl Clients ===
 
 impl Clients {
-    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let preregistered = settings
+            .clients
+            .iter()
+            .map(|known| (known.client.id.clone(), known.client.clone()))
+            .collect();
         Self {
+            preregistered,
             store,
             clock,
             extended: Cache::new(REMEMBERED),
@@ -49,6 +59,9 @@ impl Clients {
     /// If the store is away, or holds a record that this release cannot read: neither may look
     /// like an unknown client, since clients throw their credentials away then.
     pub(crate) async fn find(&self, id: &ClientId) -> Result<Option<Client>, StoreUnavailable> {
+        if let Some(client) = self.preregistered.get(id) {
+            return Ok(Some(client.clone()));
+        }
         let Some(record) = self.store.load_client(id).await? else {
             return Ok(None);
         };
@@ -76,6 +89,9 @@ impl Clients {
     /// # Errors
     /// If the store is away.
     pub(crate) async fn keep(&self, id: &ClientId) -> Result<bool, StoreUnavailable> {
+        if self.preregistered.contains_key(id) {
+            return Ok(true);
+        }
         let now = self.clock.now();
         let last = self.extended.get(id);
         if last.is_some_and(|last| now.since(last) < EXTEND_EVERY) {

@@ -13,4 +13,4 @@ mod server;
 #[cfg(test)]
 mod testing;
 
-pub use server::{AuthServer, Limits, ProtectedResource, Settings, router};
+pub use server::{AuthServer, Limits, PreregisteredClient, ProtectedResource, Settings, router};

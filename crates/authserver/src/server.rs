@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use domain::{
-    base_url::BaseUrl, metadata::path, random::Random, redirect_uri::AllowedRedirectHosts,
-    resource::Resource, scope::ScopeSet, secret::SecretString, time::Clock,
+    base_url::BaseUrl, client::Client, id::ClientId, metadata::path, random::Random,
+    redirect_uri::AllowedRedirectHosts, resource::Resource, scope::ScopeSet, secret::SecretString,
+    time::Clock,
 };
 use grants::Grants;
 use idp::provider::IdentityProvider;
@@ -35,8 +36,23 @@ pub struct Settings {
     pub allowed_redirect_hosts: AllowedRedirectHosts,
     /// Whether authorization requests count only if they were pushed.
     pub require_pushed_requests: bool,
+    /// Clients that need not register.
+    pub clients: Vec<PreregisteredClient>,
     /// Bounds of requests.
     pub limits: Limits,
+}
+
+/// A client that the configuration names. It is found before any registration and never expires.
+#[derive(Clone, Debug)]
+pub struct PreregisteredClient {
+    /// The client.
+    pub client: Client,
+    /// All that it may be granted; `None`: whatever is offered.
+    pub scopes: Option<ScopeSet>,
+    /// Whether people are sent to the identity provider without being asked. Then whoever gets a
+    /// person to open a link gets this client a login in their name, so it is for clients that the
+    /// operator trusts with every account, at https addresses of their own.
+    pub skips_consent: bool,
 }
 
 /// An MCP server that tokens are issued for.
@@ -82,6 +98,17 @@ pub struct AuthServer {
     pub(crate) guesses: LoginThrottle,
 }
 
+// === impl Settings ===
+
+impl Settings {
+    /// What the configuration says of a client.
+    pub(crate) fn preregistered(&self, id: &ClientId) -> Option<&PreregisteredClient> {
+        self.clients.iter().find(|known| known.client.id == *id)
+    }
+}
+
+// === impl AuthServer ===
+
 impl AuthServer {
     /// Puts the parts together.
     pub fn new(
@@ -93,7 +120,7 @@ impl AuthServer {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let clients = Clients::new(Arc::clone(&store), Arc::clone(&clock));
+        let clients = Clients::new(&settings, Arc::clone(&store), Arc::clone(&clock));
         let limits = RequestLimits::new(settings.limits);
         Self {
             settings,

@@ -73,6 +73,7 @@ pub(super) fn load(
         allowed_origins: limits.allowed_origins,
         allowed_redirect_hosts: issuing.allowed_redirect_hosts,
         require_pushed_requests: issuing.require_pushed_requests,
+        clients: issuing.clients,
         ca_files: limits.ca_files,
         cache_bytes,
         inherited: Inherited(merged.into_variables()),

@@ -1,10 +1,13 @@
-//! The TOML file: the same settings under their keys, and the two lists that variables cannot say.
+//! The TOML file: the same settings under their keys, and the lists that variables cannot say.
+
+mod clients;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
+use authserver::PreregisteredClient;
 use domain::secret::SecretString;
 use toml::{Table, Value};
 
@@ -25,6 +28,8 @@ pub(super) struct TomlFile {
     pub(super) servers: Vec<Entry>,
     /// `[[providers]]`.
     pub(super) providers: Vec<Entry>,
+    /// `[[clients]]`.
+    pub(super) clients: Vec<PreregisteredClient>,
 }
 
 /// A table's settings by the name of their variable, or of that with `_FILE`.
@@ -118,6 +123,7 @@ impl TomlFile {
     fn from_table(path: &Path, mut table: Table, faults: &mut Faults) -> Self {
         let servers = table.remove("servers");
         let providers = table.remove("providers");
+        let clients = table.remove("clients");
         let mut walk = Walk { path, faults };
         let keys: Vec<(String, &Variable)> = ALL
             .iter()
@@ -130,9 +136,10 @@ impl TomlFile {
             .collect();
         Self {
             path: path.to_owned(),
-            top: walk.entry("", table, &keys, &["servers", "providers"]),
+            top: walk.entry("", table, &keys, &["servers", "providers", "clients"]),
             servers: walk.list("servers", servers, &SERVER_KEYS, "provider"),
             providers: walk.list("providers", providers, &PROVIDER_KEYS, "name"),
+            clients: clients::read(&mut walk, clients),
         }
     }
 }

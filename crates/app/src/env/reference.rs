@@ -33,8 +33,8 @@ first that says something counts:
 
 ## The TOML file
 
-It holds the same settings under the names given as *TOML key*, and says two things that variables
-cannot: several MCP servers and several identity providers.
+It holds the same settings under the names given as *TOML key*, and says what variables cannot:
+several MCP servers, several identity providers, and clients that need not register.
 
 ```toml
 base_url = \"https://mcp.example.com\"
@@ -72,7 +72,23 @@ provider = \"staff\"
 | `scope` | [`IDENTITY_SCOPE`](#identity_scope) |
 | `users_file` | [`MCP_AUTH_PROXY_USERS_FILE`](#mcp_auth_proxy_users_file) |
 
-Where the file has one entry in a list, the variables fill it in and win over it; where it has
+| key of `[[clients]]` | |
+| --- | --- |
+| `id` | the client's id, which no registration can take; needed |
+| `name` | what people are told it is called |
+| `secret_hash` | SHA-256 of its secret, in hexadecimal; absent: a public client. The secret must be random and long (`openssl rand -hex 32`): `printf %s \"$SECRET\" \\| sha256sum` |
+| `redirect_uris` (an array) | where it may be redirected to, as at registration; needed. [`MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS`](#mcp_auth_proxy_allowed_redirect_hosts) holds for these too |
+| `post_logout_redirect_uris` (an array) | where a person may return to after a logout |
+| `scope` (an array) | all that it may be granted; absent: whatever is offered |
+| `skip_consent` | `true`: people are not asked, but sent to the identity provider at once |
+
+`skip_consent` has a price. Consent is what shows a person who gets access, and where it goes; without
+it, any web page that opens a link gives this client a login in the name of whoever has a session at
+the identity provider. It is for clients that you run and trust with every account, and only for https
+addresses: on a person's own computer any program could call itself this client. A client can still
+ask for the page with `prompt=consent`.
+
+Where the file has one server or provider, the variables fill it in and win over it; where it has
 several, a variable could not say which it means, and stops the start. Paths are relative to the
 working directory. An unknown key is a fault. Whole files stand in [`docs/samples`](../samples).
 ";

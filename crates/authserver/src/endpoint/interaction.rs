@@ -58,6 +58,16 @@ pub(super) async fn show(
 async fn render(server: &AuthServer, visit: &Visit, uid: &str) -> Result<Response, Trouble> {
     let opened = open(server, visit, read_id(uid)?).await?;
     let client = find_client(&opened).await?;
+    let request = &opened.interaction.request;
+    // Only at first: whoever comes back from the provider without an answer can cancel here.
+    if matches!(opened.interaction.stage, Stage::Consent) && request.skips_consent {
+        tracing::info!(
+            request.id = %visit.context.id, client.id = %request.client,
+            resource = %request.resource, "consent skipped, as configured for this client",
+        );
+        let id = opened.id;
+        return Ok(go_on(server, id, opened.agree(false).await?));
+    }
     Ok(match opened.interaction.stage {
         Stage::AtLogin => server.show(StatusCode::OK, &login(&opened, &client)),
         // Back from the provider without an answer: consent is asked anew.
@@ -103,10 +113,15 @@ async fn decide(
         resource = %opened.interaction.request.resource, "consent given",
     );
     let another_account = sent.parameters.get("account") == Some("another");
-    Ok(match opened.agree(another_account).await? {
+    let onward = opened.agree(another_account).await?;
+    Ok(go_on(server, sent.id, onward))
+}
+
+fn go_on(server: &AuthServer, id: InteractionId, onward: Onward) -> Response {
+    match onward {
         Onward::Provider(onward) => server.go_to_provider(&onward),
-        Onward::LoginPage => see_other(&path::of(server, path::INTERACTION, sent.id)),
-    })
+        Onward::LoginPage => see_other(&path::of(server, path::INTERACTION, id)),
+    }
 }
 
 pub(super) async fn log_in(

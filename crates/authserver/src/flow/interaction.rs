@@ -63,6 +63,9 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) prompt: Option<String>,
     pub(crate) max_age: Option<u64>,
     pub(crate) login_hint: Option<String>,
+    /// Whether the operator vouches for the client, so that nobody is asked.
+    #[serde(default)]
+    pub(crate) skips_consent: bool,
 }
 
 /// How far it has come.

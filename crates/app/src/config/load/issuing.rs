@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authserver::PreregisteredClient;
 use domain::{redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString};
 use jose::signing::SigningKeys;
 
@@ -24,6 +25,7 @@ pub(super) struct Issuing {
     pub(super) strict_offline_access: bool,
     pub(super) allowed_redirect_hosts: AllowedRedirectHosts,
     pub(super) require_pushed_requests: bool,
+    pub(super) clients: Vec<PreregisteredClient>,
 }
 
 const DEFAULT_SCOPES: &str = "openid offline_access";
@@ -62,6 +64,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
                     .map_err(|entry| format!("`{entry}` is neither host, domain nor scheme"))
             },
         ),
+        clients: reader.file().clients.clone(),
         require_pushed_requests: reader.value_or(
             &variable::MCP_AUTH_PROXY_REQUIRE_PUSHED_REQUESTS,
             false,

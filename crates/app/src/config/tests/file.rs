@@ -320,3 +320,70 @@ fn each_server_has_an_introspection_secret_of_its_own() {
     assert!(report.contains("two MCP servers have the same"), "{report}");
     assert!(!report.contains("hunter2"), "{report}");
 }
+
+#[test]
+fn clients_of_the_file_are_known_and_checked_as_at_registration() {
+    let config = loaded(
+        nothing(),
+        include_str!("../../../../../docs/samples/clients.toml"),
+    );
+    let [portal, tool] = config.clients.as_slice() else {
+        panic!("{:?}", config.clients);
+    };
+    assert_eq!(portal.client.id.as_str(), "portal");
+    let secret = store::seal::sha256(b"in-production-random-and-long");
+    assert_eq!(portal.client.secret_hash, Some(secret));
+    assert!(portal.client.is_confidential() && portal.skips_consent);
+    assert_eq!(portal.scopes, None);
+    assert!(!tool.client.is_confidential() && !tool.skips_consent);
+    assert_eq!(tool.scopes.as_ref().unwrap().to_string(), "openid");
+}
+
+#[test]
+fn wrong_clients_are_told_by_their_place() {
+    let text = r#"
+        [[clients]]
+        id = "a"
+        secret_hash = "hunter2"
+        redirect_uris = ["https://a.example/"]
+        [[clients]]
+        id = "https://a.example/client"
+        redirect_uris = ["javascript:alert(1)"]
+        [[clients]]
+        redirect_uris = ["https://a.example/"]
+        [[clients]]
+        id = "b"
+        redirect_uris = ["https://a.example/", "http://localhost/"]
+        skip_consent = true
+        redirect_uri = "x"
+        [[clients]]
+        id = "c"
+        redirect_uris = ["https://a.example/"]
+        scope = [1]
+        skip_consent = "yes"
+        [[clients]]
+        id = "d"
+        [[clients]]
+        id = "e"
+        redirect_uris = ["https://a.example/"]
+        [[clients]]
+        id = "e"
+        redirect_uris = ["https://a.example/"]
+    "#;
+    let report = refused(environment(&[]), text);
+
+    for expected in [
+        "`clients[0].secret_hash` in config.toml holds [redacted]",
+        "`clients[1].id` in config.toml holds `\"https://a.example/client\"`",
+        "redirect_uris[0]: its scheme is neither",
+        "`clients[2].id` in config.toml is missing",
+        "`clients[3].skip_consent` in config.toml holds `true`",
+        "`clients[3].redirect_uri` in config.toml holds [redacted]\n    reason:  there is no such key; did you mean `redirect_uris`?",
+        "`clients[4].scope` in config.toml",
+        "`clients[4].skip_consent` in config.toml",
+        "redirect_uris: at least one is needed",
+        "`clients[7].id` in config.toml holds `\"e\"`\n    reason:  another client has it",
+    ] {
+        assert!(report.contains(expected), "{expected}\n{report}");
+    }
+}

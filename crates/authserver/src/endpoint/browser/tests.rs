@@ -4,6 +4,7 @@ mod authorize;
 mod callback;
 mod interaction;
 mod local;
+mod preregistered;
 mod pushed;
 mod session;
 mod world;

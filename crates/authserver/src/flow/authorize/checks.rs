@@ -40,6 +40,9 @@ pub(super) fn check(
     response(asked)?;
     let code_challenge = code_challenge(asked)?;
     let prompt = prompt(asked.prompt)?;
+    let known = settings.preregistered(&client.id);
+    let limit = known.and_then(|known| known.scopes.as_ref());
+    let skips_consent = known.is_some_and(|known| known.skips_consent) && !asks_consent(asked);
     Ok(AuthorizationRequest {
         client_name: display_name(&client).to_owned(),
         client: client.id,
@@ -48,10 +51,11 @@ pub(super) fn check(
         nonce: bounded("nonce", asked.nonce)?,
         code_challenge,
         resource: target(settings, asked)?,
-        scopes: scopes(&settings.scopes, asked.scope)?,
+        scopes: scopes(&settings.scopes, limit, asked.scope)?,
         prompt,
         max_age: max_age(asked.max_age)?,
         login_hint: bounded("login_hint", asked.login_hint)?,
+        skips_consent,
     })
 }
 
@@ -152,16 +156,26 @@ fn target(settings: &Settings, asked: &Asked<'_>) -> Result<Resource, OAuthError
     }
 }
 
-/// No scope, or none that is offered here, means all that are offered: the page names them.
-fn scopes(offered: &ScopeSet, asked: Option<&str>) -> Result<ScopeSet, OAuthError> {
+/// Whether the client itself wants the person to be asked.
+fn asks_consent(asked: &Asked<'_>) -> bool {
+    let mut values = asked.prompt.unwrap_or_default().split_whitespace();
+    values.any(|value| value == "consent")
+}
+
+/// No scope, or none that is offered to this client, means all that are: the page names them.
+fn scopes(
+    offered: &ScopeSet,
+    limit: Option<&ScopeSet>,
+    asked: Option<&str>,
+) -> Result<ScopeSet, OAuthError> {
     let asked = ScopeSet::parse(asked.unwrap_or_default())
         .map_err(|error| OAuthError::new(Code::InvalidScope, error.to_string()))?;
-    let known = asked.intersection(offered);
-    Ok(if known.is_empty() {
-        offered.clone()
-    } else {
-        known
-    })
+    let offered = match limit {
+        Some(limit) => offered.intersection(limit),
+        None => offered.clone(),
+    };
+    let known = asked.intersection(&offered);
+    Ok(if known.is_empty() { offered } else { known })
 }
 
 fn max_age(asked: Option<&str>) -> Result<Option<u64>, OAuthError> {

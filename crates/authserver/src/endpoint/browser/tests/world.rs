@@ -46,7 +46,7 @@ use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
 use crate::{
-    AuthServer, Limits, ProtectedResource, Settings,
+    AuthServer, Limits, PreregisteredClient, ProtectedResource, Settings,
     pages::{Branding, Pages},
     router,
 };
@@ -87,6 +87,7 @@ pub(super) struct Plan {
     pub(super) hosts: AllowedRedirectHosts,
     pub(super) sends_issuer: bool,
     pub(super) require_pushed_requests: bool,
+    pub(super) clients: Vec<PreregisteredClient>,
 }
 
 pub(super) struct World {
@@ -142,6 +143,7 @@ impl Default for Plan {
             hosts: AllowedRedirectHosts::all(),
             sends_issuer: false,
             require_pushed_requests: false,
+            clients: Vec::new(),
         }
     }
 }
@@ -201,6 +203,7 @@ impl World {
             callback_path: "/interaction/identity/callback".to_owned(),
             allowed_redirect_hosts: plan.hosts,
             require_pushed_requests: plan.require_pushed_requests,
+            clients: plan.clients,
             limits: Limits {
                 requests: plan.requests,
                 window: Duration::from_secs(60),
