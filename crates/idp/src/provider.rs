@@ -69,6 +69,11 @@ pub enum RefreshError {
     NoRefreshToken,
 }
 
+/// Why the provider may still honour tokens that are not needed any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the identity provider did not take back the tokens: {0}")]
+pub struct RevokeFailed(pub String);
+
 /// Refreshes the tokens of a user: all that the life of a grant needs of a provider.
 #[async_trait]
 pub trait IdentityRefresher: Send + Sync + fmt::Debug {
@@ -90,6 +95,20 @@ pub trait IdentityRefresher: Send + Sync + fmt::Debug {
         subject: &Subject,
         current: &IdentityTokens,
     ) -> Result<IdentityTokens, RefreshError>;
+
+    /// Whether the provider can be told that tokens are not needed any more.
+    fn can_revoke(&self) -> bool {
+        false
+    }
+
+    /// Tells it so (RFC 7009), once, bounded to 10 s: by the refresh token, else by the access
+    /// token. A provider may then end everything that it granted us for this user.
+    ///
+    /// # Errors
+    /// See [`RevokeFailed`]; nothing depends on it.
+    async fn revoke(&self, _tokens: &IdentityTokens) -> Result<(), RevokeFailed> {
+        Ok(())
+    }
 }
 
 // === impl IdentityProvider ===

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     http,
-    provider::{IdentityRefresher, IdentityTokens, RefreshError},
+    provider::{IdentityRefresher, IdentityTokens, RefreshError, RevokeFailed},
 };
 
 /// Where the provider's metadata comes from.
@@ -67,6 +67,7 @@ pub struct UpstreamProvider {
     metadata: ProviderMetadata,
     identifier: IdentifierRule,
     token_endpoint: TokenEndpoint,
+    revocation_endpoint: Option<TokenEndpoint>,
     keys: Option<PublishedKeys>,
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
@@ -178,6 +179,10 @@ impl UpstreamProvider {
             client_secret: settings.client_secret.clone(),
             limit,
         };
+        let revocation_endpoint = metadata
+            .revocation_endpoint
+            .as_ref()
+            .map(|(url, authentication)| token_endpoint.at(url.clone(), *authentication));
         let keys = metadata
             .jwks_uri
             .clone()
@@ -187,6 +192,7 @@ impl UpstreamProvider {
             metadata,
             identifier,
             token_endpoint,
+            revocation_endpoint,
             keys,
             http,
             clock,
@@ -286,6 +292,25 @@ impl IdentityRefresher for UpstreamProvider {
             .await?;
         answer.carry_over(current);
         Ok(self.tokens(answer, asked))
+    }
+
+    fn can_revoke(&self) -> bool {
+        self.revocation_endpoint.is_some()
+    }
+
+    async fn revoke(&self, tokens: &IdentityTokens) -> Result<(), RevokeFailed> {
+        let Some(endpoint) = &self.revocation_endpoint else {
+            return Ok(());
+        };
+        let (token, kind) = match &tokens.refresh_token {
+            Some(token) => (token.expose(), "refresh_token"),
+            None => (tokens.access_token.expose(), "access_token"),
+        };
+        let form = [("token", token), ("token_type_hint", kind)];
+        endpoint
+            .tell(&self.http, &form, &[token])
+            .await
+            .map_err(|failure| RevokeFailed(failure.into_reason()))
     }
 }
 

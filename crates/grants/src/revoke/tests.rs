@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     AuthenticateError, TokenError,
-    testing::{HOUR, World, client},
+    testing::{Answer, HOUR, World, client},
 };
 
 #[tokio::test]
@@ -101,6 +101,62 @@ async fn an_operator_ends_a_grant_by_its_public_id() {
     let refused = world.call(&connected.access, 1).await.unwrap_err();
     assert!(matches!(refused, AuthenticateError::Ended));
     let world = world.restart().await;
+    let refused = world.call(&connected.access, 1).await.unwrap_err();
+    assert!(matches!(refused, AuthenticateError::Ended));
+}
+
+#[tokio::test]
+async fn the_identity_token_is_given_back_without_delaying_the_answer() {
+    for from_memory in [true, false] {
+        let mut world = World::new();
+        let connected = world.connect().await;
+        if !from_memory {
+            world = world.restart().await;
+        }
+        world.provider.hang();
+        world
+            .grants
+            .revoke(&connected.access, &client("client-a"))
+            .await
+            .unwrap();
+        assert!(world.provider.revoked().is_empty());
+        world.provider.go_on();
+        world.settle().await;
+        assert_eq!(world.provider.revoked(), ["identity-refresh-0"]);
+    }
+}
+
+/// Providers may take one token for all of the user's, and another client would lose its session.
+#[tokio::test]
+async fn it_is_kept_while_the_user_has_another_session() {
+    let world = World::new();
+    let own = client("client-a");
+    let first = world.connect().await;
+    let second = world.connect().await;
+    world.grants.revoke(&first.access, &own).await.unwrap();
+    world.settle().await;
+    assert!(world.provider.revoked().is_empty());
+    assert!(world.rotate(&second.refresh, 1).await.is_ok());
+    world.grants.revoke(&second.refresh, &own).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.provider.revoked(), ["identity-refresh-1"]);
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_changes_nothing_and_what_ends_nothing_gives_nothing_back() {
+    let world = World::new();
+    let connected = world.connect().await;
+    for token in ["junk", connected.access.as_str()] {
+        let other = client("client-b");
+        world.grants.revoke(token, &other).await.unwrap();
+    }
+    world.settle().await;
+    assert!(world.provider.revoked().is_empty());
+    world.provider.will(&[Answer::Unavailable]);
+    let own = client("client-a");
+    world.grants.revoke(&connected.access, &own).await.unwrap();
+    world.settle().await;
+    assert!(world.provider.revoked().is_empty());
     let refused = world.call(&connected.access, 1).await.unwrap_err();
     assert!(matches!(refused, AuthenticateError::Ended));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{id::Subject, secret::SecretString, time::Clock};
-use idp::provider::{IdentityRefresher, IdentityTokens, RefreshError};
+use idp::provider::{IdentityRefresher, IdentityTokens, RefreshError, RevokeFailed};
 use serde_json::{Map, json};
 use tokio::sync::Semaphore;
 
@@ -38,6 +38,7 @@ pub(crate) struct ScriptedProvider {
     current: Mutex<Option<String>>,
     calls: AtomicUsize,
     made: AtomicUsize,
+    revoked: Mutex<Vec<String>>,
     /// Each call takes a permit before it answers.
     gate: Semaphore,
 }
@@ -53,6 +54,7 @@ impl ScriptedProvider {
             current: Mutex::default(),
             calls: AtomicUsize::new(0),
             made: AtomicUsize::new(0),
+            revoked: Mutex::default(),
             gate: Semaphore::new(OPEN),
         }
     }
@@ -69,6 +71,11 @@ impl ScriptedProvider {
     /// How often it was asked.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The refresh tokens that it was told to take back.
+    pub(crate) fn revoked(&self) -> Vec<String> {
+        self.revoked.lock().unwrap().clone()
     }
 
     /// From now on calls hang.
@@ -119,6 +126,20 @@ impl IdentityRefresher for ScriptedProvider {
 
     fn can_refresh(&self, tokens: &IdentityTokens) -> bool {
         tokens.refresh_token.is_some()
+    }
+
+    fn can_revoke(&self) -> bool {
+        true
+    }
+
+    async fn revoke(&self, tokens: &IdentityTokens) -> Result<(), RevokeFailed> {
+        self.gate.acquire().await.unwrap().forget();
+        if self.script.lock().unwrap().pop_front().is_some() {
+            return Err(RevokeFailed("503".to_owned()));
+        }
+        let token = tokens.refresh_token.as_ref().unwrap();
+        self.revoked.lock().unwrap().push(token.expose().to_owned());
+        Ok(())
     }
 
     async fn refresh(

@@ -22,6 +22,8 @@ pub(super) struct ProviderMetadata {
     pub(super) token_endpoint: Url,
     pub(super) userinfo_endpoint: Option<Url>,
     pub(super) jwks_uri: Option<Url>,
+    /// Where tokens are taken back (RFC 7009), and how we authenticate there.
+    pub(super) revocation_endpoint: Option<(Url, ClientAuthentication)>,
     pub(super) client_authentication: ClientAuthentication,
     /// Whether its authorization responses carry `iss` (RFC 9207 §3).
     pub(super) sends_issuer: bool,
@@ -77,7 +79,10 @@ impl ProviderMetadata {
             token_endpoint: reader.needed_url("token_endpoint")?,
             userinfo_endpoint: reader.url("userinfo_endpoint")?,
             jwks_uri: reader.url("jwks_uri")?,
-            client_authentication: ClientAuthentication::choose(members),
+            revocation_endpoint: reader
+                .url("revocation_endpoint")?
+                .map(|url| (url, ClientAuthentication::at_revocation(members))),
+            client_authentication: ClientAuthentication::choose(members, TOKEN_METHODS),
             sends_issuer: members
                 .get("authorization_response_iss_parameter_supported")
                 .is_some_and(|value| value == true),
@@ -95,6 +100,7 @@ impl ProviderMetadata {
             Some(&self.token_endpoint),
             self.userinfo_endpoint.as_ref(),
             self.jwks_uri.as_ref(),
+            self.revocation_endpoint.as_ref().map(|(url, _)| url),
         ];
         for url in endpoints.into_iter().flatten() {
             if url.scheme() == "http" && !is_loopback(url) {
@@ -145,15 +151,29 @@ fn words<'a>(members: &'a Map<String, Value>, name: &str) -> Vec<&'a str> {
 impl ClientAuthentication {
     /// Basic, which is the default (RFC 8414 §2) and which servers have to support (RFC 6749
     /// §2.3.1), unless the provider lists other methods only, and post among them.
-    fn choose(members: &Map<String, Value>) -> Self {
-        let methods = words(members, "token_endpoint_auth_methods_supported");
+    fn choose(members: &Map<String, Value>, list: &str) -> Self {
+        let methods = words(members, list);
         if methods.contains(&"client_secret_post") && !methods.contains(&"client_secret_basic") {
             Self::Post
         } else {
             Self::Basic
         }
     }
+
+    /// What it says of that endpoint, else what it says of the token endpoint: by RFC 8414 §2 the
+    /// default is Basic, but a provider that knows only one way does so everywhere.
+    fn at_revocation(members: &Map<String, Value>) -> Self {
+        const METHODS: &str = "revocation_endpoint_auth_methods_supported";
+        let list = if members.contains_key(METHODS) {
+            METHODS
+        } else {
+            TOKEN_METHODS
+        };
+        Self::choose(members, list)
+    }
 }
+
+const TOKEN_METHODS: &str = "token_endpoint_auth_methods_supported";
 
 /// Reads members and says where they stand when they are wrong.
 struct Reader<'a> {

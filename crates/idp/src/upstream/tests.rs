@@ -2,6 +2,7 @@ mod discovery;
 mod fake;
 mod login;
 mod refresh;
+mod revoke;
 
 use std::{
     path::Path,

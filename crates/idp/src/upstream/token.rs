@@ -65,9 +65,58 @@ const PASSING: [&str; 4] = [
     "rate_limit_exceeded",
 ];
 
+// === impl TokenFailure ===
+
+impl TokenFailure {
+    /// The text alone, where whose fault it is decides nothing.
+    pub(super) fn into_reason(self) -> String {
+        match self {
+            Self::Refused(reason) | Self::Misconfigured(reason) | Self::Unavailable(reason) => {
+                reason
+            }
+        }
+    }
+}
+
 // === impl TokenEndpoint ===
 
 impl TokenEndpoint {
+    /// Another endpoint at which the same client shows itself.
+    pub(super) fn at(&self, url: Url, authentication: ClientAuthentication) -> Self {
+        Self {
+            url,
+            authentication,
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
+            limit: self.limit,
+        }
+    }
+
+    /// Tells something once; any success is one, whatever its body. `secrets` as for
+    /// [`TokenEndpoint::ask`].
+    pub(super) async fn tell(
+        &self,
+        http: &reqwest::Client,
+        form: &[(&str, &str)],
+        secrets: &[&str],
+    ) -> Result<(), TokenFailure> {
+        let answer = http::ask(self.request(http, form)?, self.limit)
+            .await
+            .map_err(TokenFailure::Unavailable)?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let mut secrets = secrets.to_vec();
+        secrets.push(self.client_secret.expose());
+        match judge(&answer, &secrets) {
+            Err(failure) => Err(failure),
+            Ok(_) => Err(TokenFailure::Unavailable(format!(
+                "it answered {}",
+                answer.status
+            ))),
+        }
+    }
+
     /// Asks once. `secrets` are the values in `form` that no error text may repeat.
     pub(super) async fn ask(
         &self,
