@@ -67,8 +67,10 @@ pub(crate) struct Config {
     pub(crate) servers: Vec<ServerConfig>,
     /// The identity providers; at least one.
     pub(crate) providers: Vec<ProviderConfig>,
-    /// Scopes offered.
+    /// Scopes given where none is asked for.
     pub(crate) scopes: ScopeSet,
+    /// What is known of scopes, those offered to who asks for them included.
+    pub(crate) scope_details: Vec<authserver::ScopeDetail>,
     /// Private signing keys as given (a JWK array or set); absent: made once and kept.
     pub(crate) signing_keys: Option<SecretString>,
     /// Redirect path registered at the provider, below the base URL.

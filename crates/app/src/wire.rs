@@ -122,6 +122,7 @@ pub(crate) fn assemble(
             callback_path: config.callback_path.clone(),
             allowed_redirect_hosts: config.allowed_redirect_hosts.clone(),
             require_pushed_requests: config.require_pushed_requests,
+            scope_details: config.scope_details.clone(),
             clients: config.clients.clone(),
             limits: Limits {
                 requests: config.max_requests,

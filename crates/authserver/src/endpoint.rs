@@ -56,7 +56,7 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
         )
         .route(&below(path::JWKS), get(jwks::jwks(&server.keys)));
     // As in the metadata: without `openid` there is nobody whom it could answer.
-    if server.settings.scopes.contains("openid") {
+    if server.settings.offered_scopes().contains("openid") {
         let userinfo = get(userinfo::userinfo).post(userinfo::userinfo);
         router = router.route(&below(path::USERINFO), userinfo);
     }

@@ -13,4 +13,6 @@ mod server;
 #[cfg(test)]
 mod testing;
 
-pub use server::{AuthServer, Limits, PreregisteredClient, ProtectedResource, Settings, router};
+pub use server::{
+    AuthServer, Limits, PreregisteredClient, ProtectedResource, ScopeDetail, Settings, router,
+};

@@ -4,8 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use domain::{
-    base_url::BaseUrl, client::Client, id::ClientId, metadata::path, random::Random,
-    redirect_uri::AllowedRedirectHosts, resource::Resource, scope::ScopeSet, secret::SecretString,
+    base_url::BaseUrl,
+    client::Client,
+    id::ClientId,
+    metadata::path,
+    random::Random,
+    redirect_uri::AllowedRedirectHosts,
+    resource::Resource,
+    scope::{Scope, ScopeSet},
+    secret::SecretString,
     time::Clock,
 };
 use grants::Grants;
@@ -28,8 +35,10 @@ pub struct Settings {
     pub base_url: BaseUrl,
     /// The MCP servers that tokens are issued for; at least one.
     pub resources: Vec<ProtectedResource>,
-    /// Scopes offered (`PROVIDER_SCOPE`).
+    /// Scopes given where none is asked for (`PROVIDER_SCOPE`).
     pub scopes: ScopeSet,
+    /// What is known of scopes. One that is not among `scopes` is offered too, to who asks for it.
+    pub scope_details: Vec<ScopeDetail>,
     /// Path of the callback below the base URL (`IDENTITY_CALLBACK_PATH`).
     pub callback_path: String,
     /// Hosts that clients may redirect to.
@@ -40,6 +49,17 @@ pub struct Settings {
     pub clients: Vec<PreregisteredClient>,
     /// Bounds of requests.
     pub limits: Limits,
+}
+
+/// What the operator says of a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeDetail {
+    /// The scope.
+    pub name: Scope,
+    /// What it lets a client do, in words that complete "It will be able to".
+    pub description: Option<String>,
+    /// Scopes asked of the identity provider besides the usual ones where this one is granted.
+    pub identity_scopes: ScopeSet,
 }
 
 /// A client that the configuration names. It is found before any registration and never expires.
@@ -101,6 +121,28 @@ pub struct AuthServer {
 // === impl Settings ===
 
 impl Settings {
+    /// All scopes that a client can get.
+    pub(crate) fn offered_scopes(&self) -> ScopeSet {
+        let named = self.scope_details.iter().map(|detail| &detail.name);
+        self.scopes.iter().chain(named).cloned().collect()
+    }
+
+    /// What is asked of the identity provider besides the usual where these are granted.
+    pub(crate) fn identity_scopes(&self, granted: &ScopeSet) -> ScopeSet {
+        self.scope_details
+            .iter()
+            .filter(|detail| granted.contains(detail.name.as_str()))
+            .flat_map(|detail| detail.identity_scopes.iter().cloned())
+            .collect()
+    }
+
+    /// What a scope of ours lets a client do, in the operator's words.
+    pub(crate) fn describe(&self, scope: &str) -> Option<&str> {
+        let mut details = self.scope_details.iter();
+        let detail = details.find(|detail| detail.name.as_str() == scope)?;
+        detail.description.as_deref()
+    }
+
     /// What the configuration says of a client.
     pub(crate) fn preregistered(&self, id: &ClientId) -> Option<&PreregisteredClient> {
         self.clients.iter().find(|known| known.client.id == *id)

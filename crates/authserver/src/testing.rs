@@ -358,6 +358,7 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
         callback_path: "/interaction/identity/callback".to_owned(),
         allowed_redirect_hosts: AllowedRedirectHosts::all(),
         require_pushed_requests: setup.require_pushed_requests,
+        scope_details: Vec::new(),
         clients: Vec::new(),
         limits: Limits {
             requests: setup.requests,

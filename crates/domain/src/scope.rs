@@ -84,6 +84,12 @@ impl ScopeSet {
             .collect()
     }
 
+    /// The scopes of this set, then those that only `other` holds.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.0.iter().chain(&other.0).cloned().collect()
+    }
+
     /// Whether there is no scope.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

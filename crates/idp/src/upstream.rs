@@ -86,6 +86,8 @@ pub struct LoginRequest<'a> {
     pub max_age: Option<u64>,
     /// `login_hint` to pass on.
     pub login_hint: Option<&'a str>,
+    /// Scopes asked there besides those of every login.
+    pub more_scopes: ScopeSet,
 }
 
 /// What must be remembered until the callback: never shown to anybody.
@@ -211,9 +213,9 @@ impl UpstreamProvider {
             .unwrap_or_default()
     }
 
-    /// The scopes asked there.
-    pub fn scope(&self) -> &ScopeSet {
-        &self.settings.scope
+    /// The scopes asked there in a login that needs `more` than every login does.
+    pub fn scopes_with(&self, more: &ScopeSet) -> ScopeSet {
+        self.settings.scope.union(more)
     }
 
     /// The `prompt` with which the provider lets a person use another account.
@@ -244,17 +246,16 @@ impl UpstreamProvider {
         }
     }
 
-    /// What an answer means for a session. `asked` is when it was asked for: lifetimes are counted
+    /// What an answer means for a session. An answer that leaves `scope` out means that all that
+    /// was asked is granted (RFC 6749 §5.1). `asked` is when it was asked for: lifetimes are counted
     /// from there, so that ours never outlasts the provider's.
-    fn tokens(&self, answer: TokenAnswer, asked: Timestamp) -> IdentityTokens {
+    fn tokens(answer: TokenAnswer, asked: Timestamp, scopes: &ScopeSet) -> IdentityTokens {
         IdentityTokens {
             access_token: answer.access_token,
             refresh_token: answer.refresh_token,
             expires_at: answer.expires_in.map(|life| asked.plus(life)),
             issued_at: asked,
-            scope: answer
-                .scope
-                .unwrap_or_else(|| self.settings.scope.to_string()),
+            scope: answer.scope.unwrap_or_else(|| scopes.to_string()),
             id_token: answer.id_token,
             extra: answer.extra,
         }
@@ -291,7 +292,7 @@ impl IdentityRefresher for UpstreamProvider {
             .ask(&self.http, &form, &[refresh_token])
             .await?;
         answer.carry_over(current);
-        Ok(self.tokens(answer, asked))
+        Ok(Self::tokens(answer, asked, &self.settings.scope))
     }
 
     fn can_revoke(&self) -> bool {

@@ -55,6 +55,7 @@ pub(super) fn load(
         servers,
         providers,
         scopes: issuing.scopes,
+        scope_details: issuing.scope_details,
         signing_keys: issuing.signing_keys,
         callback_path,
         store,

@@ -1,13 +1,14 @@
 //! The TOML file: the same settings under their keys, and the lists that variables cannot say.
 
 mod clients;
+mod scopes;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use authserver::PreregisteredClient;
+use authserver::{PreregisteredClient, ScopeDetail};
 use domain::secret::SecretString;
 use toml::{Table, Value};
 
@@ -30,6 +31,8 @@ pub(super) struct TomlFile {
     pub(super) providers: Vec<Entry>,
     /// `[[clients]]`.
     pub(super) clients: Vec<PreregisteredClient>,
+    /// `[[scopes]]`.
+    pub(super) scopes: Vec<ScopeDetail>,
 }
 
 /// A table's settings by the name of their variable, or of that with `_FILE`.
@@ -124,6 +127,7 @@ impl TomlFile {
         let servers = table.remove("servers");
         let providers = table.remove("providers");
         let clients = table.remove("clients");
+        let scopes = table.remove("scopes");
         let mut walk = Walk { path, faults };
         let keys: Vec<(String, &Variable)> = ALL
             .iter()
@@ -136,10 +140,16 @@ impl TomlFile {
             .collect();
         Self {
             path: path.to_owned(),
-            top: walk.entry("", table, &keys, &["servers", "providers", "clients"]),
+            top: walk.entry(
+                "",
+                table,
+                &keys,
+                &["servers", "providers", "clients", "scopes"],
+            ),
             servers: walk.list("servers", servers, &SERVER_KEYS, "provider"),
             providers: walk.list("providers", providers, &PROVIDER_KEYS, "name"),
             clients: clients::read(&mut walk, clients),
+            scopes: scopes::read(&mut walk, scopes),
         }
     }
 }

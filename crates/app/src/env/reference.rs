@@ -34,7 +34,7 @@ first that says something counts:
 ## The TOML file
 
 It holds the same settings under the names given as *TOML key*, and says what variables cannot:
-several MCP servers, several identity providers, and clients that need not register.
+several MCP servers, several identity providers, clients that need not register, and what scopes mean.
 
 ```toml
 base_url = \"https://mcp.example.com\"
@@ -87,6 +87,15 @@ it, any web page that opens a link gives this client a login in the name of whoe
 the identity provider. It is for clients that you run and trust with every account, and only for https
 addresses: on a person's own computer any program could call itself this client. A client can still
 ask for the page with `prompt=consent`.
+
+| key of `[[scopes]]` | |
+| --- | --- |
+| `name` | a scope; one that is not in [`PROVIDER_SCOPE`](#provider_scope) is offered too, but given only to clients that ask for it by name |
+| `description` | what it lets a client do, as the consent page says it: \"It will be able to …\" |
+| `identity_scopes` (an array) | scopes asked of the identity provider besides [`IDENTITY_SCOPE`](#identity_scope) in a login that grants this one |
+
+So an MCP server can answer a call with `403` and `insufficient_scope`: the client logs in once more for
+the scope that is missing, and only then is more asked at the identity provider.
 
 Where the file has one server or provider, the variables fill it in and win over it; where it has
 several, a variable could not say which it means, and stops the start. Paths are relative to the

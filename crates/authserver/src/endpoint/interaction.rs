@@ -284,10 +284,14 @@ async fn find_client(opened: &Opened<'_>) -> Result<Client, Trouble> {
 fn consent(opened: &Opened<'_>, client: &Client) -> Result<Consent, Trouble> {
     let request = &opened.interaction.request;
     let resource = opened.resource()?;
+    let settings = &opened.server.settings;
     let provider = match &resource.provider {
         IdentityProvider::Upstream(provider) => ProviderView {
             name: provider.display_name(),
-            scopes: ScopeView::list(provider.scope()),
+            scopes: ScopeView::list(
+                &provider.scopes_with(&settings.identity_scopes(&request.scopes)),
+                |_| None,
+            ),
             can_switch: true,
         },
         IdentityProvider::Local(_) => ProviderView {
@@ -319,7 +323,7 @@ fn consent(opened: &Opened<'_>, client: &Client) -> Result<Consent, Trouble> {
         redirect: RedirectView::new(&request.redirect_uri),
         website: Website::new(client, &request.redirect_uri),
         provider,
-        scopes: ScopeView::list(&request.scopes),
+        scopes: ScopeView::list(&request.scopes, |scope| settings.describe(scope)),
         urls: urls(opened),
         error: None,
     })

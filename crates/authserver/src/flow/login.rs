@@ -166,6 +166,7 @@ impl<'a> Opened<'a> {
                 prompt: prompt.as_deref(),
                 max_age: request.max_age,
                 login_hint: request.login_hint.as_deref(),
+                more_scopes: self.server.settings.identity_scopes(&request.scopes),
             },
             &secrets,
         );

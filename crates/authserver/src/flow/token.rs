@@ -166,7 +166,7 @@ impl Asked<'_> {
             return Ok(None);
         };
         let asked = ScopeSet::parse(asked).map_err(|_| TokenRequestError::InvalidScope)?;
-        let offered = asked.intersection(&self.server.settings.scopes);
+        let offered = asked.intersection(&self.server.settings.offered_scopes());
         Ok((!offered.is_empty()).then_some(offered))
     }
 }

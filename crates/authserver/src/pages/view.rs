@@ -2,6 +2,8 @@
 //!
 //! Names are those that templates use; the ones of the consent page are the predecessor's.
 
+use std::borrow::Cow;
+
 use domain::{
     client::Client,
     redirect_uri::{RedirectTarget, RedirectUri},
@@ -104,11 +106,11 @@ pub(crate) struct ProviderView {
     pub(crate) can_switch: bool,
 }
 
-/// A scope and what it means to a person, where that is commonly known.
+/// A scope and what it means to a person, where the operator says so or it is commonly known.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ScopeView {
     pub(crate) name: String,
-    pub(crate) meaning: Option<&'static str>,
+    pub(crate) meaning: Option<Cow<'static, str>>,
 }
 
 /// Where forms are sent.
@@ -283,12 +285,18 @@ impl Website {
 // === impl ScopeView ===
 
 impl ScopeView {
-    pub(crate) fn list(scopes: &ScopeSet) -> Vec<Self> {
+    /// The scopes, with what `describe` says of them before what is commonly known.
+    pub(crate) fn list<'a>(
+        scopes: &ScopeSet,
+        describe: impl Fn(&str) -> Option<&'a str>,
+    ) -> Vec<Self> {
         scopes
             .iter()
             .map(|scope| Self {
                 name: scope.as_str().to_owned(),
-                meaning: meaning(scope.as_str()),
+                meaning: describe(scope.as_str())
+                    .map(|text| Cow::Owned(text.to_owned()))
+                    .or_else(|| meaning(scope.as_str()).map(Cow::Borrowed)),
             })
             .collect()
     }
@@ -337,7 +345,7 @@ impl View for Consent {
                 name: "identity.example.com".to_owned(),
                 scopes: vec![ScopeView {
                     name: "openid".to_owned(),
-                    meaning: meaning("openid"),
+                    meaning: meaning("openid").map(Cow::Borrowed),
                 }],
                 can_switch: true,
             },

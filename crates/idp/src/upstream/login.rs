@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{secret::SecretString, time::Timestamp};
+use domain::{scope::ScopeSet, secret::SecretString, time::Timestamp};
 use jose::verifying::InvalidToken;
 use serde_json::{Map, Value};
 use url::Url;
@@ -55,8 +55,9 @@ impl UpstreamProvider {
             ("client_id", settings.client_id.clone()),
             ("redirect_uri", settings.redirect_uri.clone()),
         ];
-        if !settings.scope.is_empty() {
-            asked.push(("scope", settings.scope.to_string()));
+        let scopes = self.scopes_with(&request.more_scopes);
+        if !scopes.is_empty() {
+            asked.push(("scope", scopes.to_string()));
         }
         asked.push(("state", request.state.to_owned()));
         asked.push(("code_challenge", URL_SAFE_NO_PAD.encode(challenge)));
@@ -90,6 +91,7 @@ impl UpstreamProvider {
     }
 
     /// Exchanges the callback's code for tokens, validates the ID token and finds out who it is.
+    /// `more_scopes` are those of the login's request.
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -97,6 +99,7 @@ impl UpstreamProvider {
         &self,
         code: &str,
         secrets: &LoginSecrets,
+        more_scopes: &ScopeSet,
     ) -> Result<Identity, LoginError> {
         let verifier = secrets.verifier.expose();
         let form = [
@@ -141,7 +144,7 @@ impl UpstreamProvider {
             subject,
             claims,
             auth_time,
-            tokens: self.tokens(answer, asked),
+            tokens: Self::tokens(answer, asked, &self.scopes_with(more_scopes)),
         })
     }
 

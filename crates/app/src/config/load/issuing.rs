@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authserver::PreregisteredClient;
+use authserver::{PreregisteredClient, ScopeDetail};
 use domain::{redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString};
 use jose::signing::SigningKeys;
 
@@ -20,6 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Issuing {
     pub(super) scopes: ScopeSet,
+    pub(super) scope_details: Vec<ScopeDetail>,
     pub(super) signing_keys: Option<SecretString>,
     pub(super) lives: Lives,
     pub(super) strict_offline_access: bool,
@@ -47,6 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
     let signing_keys = reader.value(&variable::OIDC_PROVIDER_JWKS, signing_keys);
     Issuing {
         scopes,
+        scope_details: reader.file().scopes.clone(),
         signing_keys,
         lives: lives(reader),
         strict_offline_access: reader.value_or(

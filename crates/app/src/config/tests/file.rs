@@ -387,3 +387,41 @@ fn wrong_clients_are_told_by_their_place() {
         assert!(report.contains(expected), "{expected}\n{report}");
     }
 }
+
+#[test]
+fn scopes_of_the_file_are_described_and_checked() {
+    let config = loaded(
+        nothing(),
+        include_str!("../../../../../docs/samples/scopes.toml"),
+    );
+    assert_eq!(
+        config.scopes.to_string(),
+        "openid offline_access files:read"
+    );
+    let [read, write] = config.scope_details.as_slice() else {
+        panic!("{:?}", config.scope_details);
+    };
+    assert_eq!(read.name.as_str(), "files:read");
+    assert!(read.identity_scopes.is_empty());
+    assert_eq!(
+        write.description.as_deref(),
+        Some("change and delete your files")
+    );
+    assert_eq!(write.identity_scopes.to_string(), "drive");
+
+    let text = "[[scopes]]\nname = \"a b\"\n[[scopes]]\ndescription = \"x\"\n\
+                [[scopes]]\nname = \"c\"\ndescription = \"a\\nb\"\nidentity_scope = [\"x\"]\n\
+                [[scopes]]\nname = \"d\"\nidentity_scopes = 1\n\
+                [[scopes]]\nname = \"e\"\n[[scopes]]\nname = \"e\"\n";
+    let report = refused(environment(&[]), text);
+    for expected in [
+        "`scopes[0].name` in config.toml holds `\"a b\"`\n    reason:  it is no scope",
+        "`scopes[1].name` in config.toml is missing",
+        "`scopes[2].description` in config.toml",
+        "there is no such key; did you mean `identity_scopes`?",
+        "`scopes[3].identity_scopes` in config.toml holds `1`",
+        "`scopes[5].name` in config.toml holds `\"e\"`\n    reason:  it stands there twice",
+    ] {
+        assert!(report.contains(expected), "{expected}\n{report}");
+    }
+}

@@ -204,7 +204,12 @@ fn skips_consent(
 
 impl Walk<'_> {
     /// The tables of a list that has no variables, each with its place. Unknown keys are noted.
-    fn tables(&mut self, key: &str, value: Option<Value>, keys: &[&str]) -> Vec<(String, Table)> {
+    pub(super) fn tables(
+        &mut self,
+        key: &str,
+        value: Option<Value>,
+        keys: &[&str],
+    ) -> Vec<(String, Table)> {
         let items = match value {
             None => return Vec::new(),
             Some(Value::Array(items)) => items,
@@ -233,12 +238,12 @@ impl Walk<'_> {
         tables
     }
 
-    fn missing(&mut self, place: &str, allowed: &str) {
+    pub(super) fn missing(&mut self, place: &str, allowed: &str) {
         self.fault(place, Holds::Nothing, "it is needed".to_owned(), allowed);
     }
 
     /// Scopes as an array of texts or as one text.
-    fn scopes(&mut self, place: &str, value: &Value) -> Option<ScopeSet> {
+    pub(super) fn scopes(&mut self, place: &str, value: &Value) -> Option<ScopeSet> {
         let text = match value {
             Value::String(text) => Some(text.clone()),
             Value::Array(items) => items

@@ -6,5 +6,6 @@ mod interaction;
 mod local;
 mod preregistered;
 mod pushed;
+mod scopes;
 mod session;
 mod world;

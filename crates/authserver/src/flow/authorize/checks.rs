@@ -51,7 +51,7 @@ pub(super) fn check(
         nonce: bounded("nonce", asked.nonce)?,
         code_challenge,
         resource: target(settings, asked)?,
-        scopes: scopes(&settings.scopes, limit, asked.scope)?,
+        scopes: scopes(settings, limit, asked.scope)?,
         prompt,
         max_age: max_age(asked.max_age)?,
         login_hint: bounded("login_hint", asked.login_hint)?,
@@ -162,20 +162,25 @@ fn asks_consent(asked: &Asked<'_>) -> bool {
     values.any(|value| value == "consent")
 }
 
-/// No scope, or none that is offered to this client, means all that are: the page names them.
+/// No scope, or none that this client can have, means the usual ones: the page names them.
 fn scopes(
-    offered: &ScopeSet,
+    settings: &Settings,
     limit: Option<&ScopeSet>,
     asked: Option<&str>,
 ) -> Result<ScopeSet, OAuthError> {
     let asked = ScopeSet::parse(asked.unwrap_or_default())
         .map_err(|error| OAuthError::new(Code::InvalidScope, error.to_string()))?;
-    let offered = match limit {
-        Some(limit) => offered.intersection(limit),
-        None => offered.clone(),
+    let offered = settings.offered_scopes();
+    let within = |scopes: &ScopeSet| match limit {
+        Some(limit) => scopes.intersection(limit),
+        None => scopes.clone(),
     };
-    let known = asked.intersection(&offered);
-    Ok(if known.is_empty() { offered } else { known })
+    // A client that may have none of the usual ones gets those that it may.
+    Ok([&asked.intersection(&offered), &settings.scopes, &offered]
+        .into_iter()
+        .map(within)
+        .find(|scopes| !scopes.is_empty())
+        .unwrap_or_default())
 }
 
 fn max_age(asked: Option<&str>) -> Result<Option<u64>, OAuthError> {

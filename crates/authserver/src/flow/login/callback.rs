@@ -208,7 +208,9 @@ async fn exchange(
     secrets: &LoginSecrets,
 ) -> Result<Answer, CallbackError> {
     let id = opened.id;
-    match provider.exchange(code, secrets).await {
+    let granted = &opened.interaction.request.scopes;
+    let more_scopes = opened.server.settings.identity_scopes(granted);
+    match provider.exchange(code, secrets, &more_scopes).await {
         Ok(identity) => opened
             .finish(identity)
             .await

@@ -141,7 +141,10 @@ async fn a_metadata_file_needs_no_network() {
     );
     let provider = connect(settings(source, "global")).await.unwrap();
     assert_eq!(provider.display_name(), "id.heroku.com");
-    assert_eq!(provider.scope().to_string(), "global");
+    assert_eq!(
+        provider.scopes_with(&ScopeSet::default()).to_string(),
+        "global"
+    );
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ async fn log_in(fake: &Fake, answer: &Value) -> Result<Identity, LoginError> {
     let provider = connect(discovered(fake, "openid email profile"))
         .await
         .unwrap();
-    provider.exchange("code-1", &secrets()).await
+    provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
 }
 
 /// A plain OAuth server, described by a file.
@@ -50,6 +52,7 @@ async fn the_authorization_url_carries_what_the_login_needs() {
         prompt: Some("login"),
         max_age: Some(60),
         login_hint: Some("alice@example.com"),
+        more_scopes: ScopeSet::parse("email files").unwrap(),
     };
     let url = provider.authorization_url(&request, &secrets());
     assert_eq!(url.path(), "/authorize");
@@ -63,7 +66,7 @@ async fn the_authorization_url_carries_what_the_login_needs() {
             "redirect_uri",
             "https://proxy.example/interaction/identity/callback",
         ),
-        ("scope", "openid email"),
+        ("scope", "openid email files"),
         ("state", "state-1"),
         ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "S256"),
@@ -168,7 +171,10 @@ async fn post_authentication_is_used_where_only_that_is_offered() {
         "/token",
         Reply::json(&json!({ "access_token": "a", "user_id": 7 })),
     );
-    provider.exchange("code-1", &secrets()).await.unwrap();
+    provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap();
     let sent = fake.seen("/token").remove(0);
     assert_eq!(sent.form()["client_id"], CLIENT);
     assert_eq!(sent.form()["client_secret"], SECRET);
@@ -245,7 +251,9 @@ async fn rotated_keys_are_fetched_once_and_not_more_often_than_allowed() {
         let token = id_token(&fake, keys, &json!({}));
         let answer = json!({ "access_token": "a", "id_token": token });
         fake.always("/token", Reply::json(&answer));
-        provider.exchange("code-1", &secrets()).await
+        provider
+            .exchange("code-1", &secrets(), &ScopeSet::default())
+            .await
     };
     log_in(&old).await.unwrap();
     log_in(&old).await.unwrap();
@@ -287,15 +295,30 @@ async fn keys_are_renewed_hourly_and_the_old_ones_bridge_an_outage() {
     let times = json!({ "exp": NOW + 100_000 });
     let answer = json!({ "access_token": "a", "id_token": id_token(&fake, &keys, &times) });
     fake.always("/token", Reply::json(&answer));
-    provider.exchange("code-1", &secrets()).await.unwrap();
+    provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap();
     clock.forward(3600);
     fake.next("/keys", Reply::status(503, ""));
-    provider.exchange("code-2", &secrets()).await.unwrap();
-    provider.exchange("code-3", &secrets()).await.unwrap();
+    provider
+        .exchange("code-2", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap();
+    provider
+        .exchange("code-3", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap();
     assert_eq!(fake.seen("/keys").len(), 2);
     clock.forward(10);
-    provider.exchange("code-4", &secrets()).await.unwrap();
-    provider.exchange("code-5", &secrets()).await.unwrap();
+    provider
+        .exchange("code-4", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap();
+    provider
+        .exchange("code-5", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap();
     assert_eq!(fake.seen("/keys").len(), 3);
 }
 
@@ -343,7 +366,10 @@ async fn without_openid_userinfo_says_who_it_is_and_its_failure_is_an_error() {
         "/userinfo",
         Reply::json(&json!({ "id": 583_231, "login": "octocat" })),
     );
-    let identity = provider.exchange("code-1", &secrets()).await.unwrap();
+    let identity = provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap();
     assert_eq!(identity.subject.as_str(), "583231");
     assert_eq!(identity.claims["login"], "octocat");
     assert_eq!(identity.tokens.scope, "read:user");
@@ -357,7 +383,10 @@ async fn without_openid_userinfo_says_who_it_is_and_its_failure_is_an_error() {
         (Reply::json(&json!({ "login": "octocat" })), false),
     ] {
         fake.next("/userinfo", reply.clone());
-        let error = provider.exchange("code-2", &secrets()).await.unwrap_err();
+        let error = provider
+            .exchange("code-2", &secrets(), &ScopeSet::default())
+            .await
+            .unwrap_err();
         assert_eq!(
             matches!(error, LoginError::Unavailable(_)),
             passing,
@@ -382,12 +411,18 @@ async fn without_userinfo_the_token_response_says_who_it_is() {
         ),
     ] {
         fake.always("/token", Reply::json(&answer));
-        let identity = provider.exchange("code-1", &secrets()).await.unwrap();
+        let identity = provider
+            .exchange("code-1", &secrets(), &ScopeSet::default())
+            .await
+            .unwrap();
         assert_eq!(identity.subject.as_str(), subject);
         assert!(identity.claims.is_empty());
     }
     fake.always("/token", Reply::json(&json!({ "access_token": "a" })));
-    let error = provider.exchange("code-1", &secrets()).await.unwrap_err();
+    let error = provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, LoginError::Invalid(_)), "{error}");
 }
 
@@ -400,7 +435,10 @@ async fn a_refused_code_our_fault_and_an_outage_are_told_apart() {
         r#"{{"error":"invalid_grant","error_description":"code-1 {VERIFIER} {SECRET} are unknown"}}"#
     );
     fake.next("/token", Reply::status(400, &echo));
-    let error = provider.exchange("code-1", &secrets()).await.unwrap_err();
+    let error = provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, LoginError::Refused(_)), "{error}");
     for secret in ["code-1", VERIFIER, SECRET] {
         assert!(!error.to_string().contains(secret), "{error}");
@@ -409,10 +447,16 @@ async fn a_refused_code_our_fault_and_an_outage_are_told_apart() {
         "/token",
         Reply::status(401, r#"{"error":"invalid_client"}"#),
     );
-    let error = provider.exchange("code-1", &secrets()).await.unwrap_err();
+    let error = provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, LoginError::Misconfigured(_)), "{error}");
     fake.next("/token", Reply::status(502, "bad gateway"));
-    let error = provider.exchange("code-1", &secrets()).await.unwrap_err();
+    let error = provider
+        .exchange("code-1", &secrets(), &ScopeSet::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, LoginError::Unavailable(_)), "{error}");
     // One request each: a code is good for one.
     assert_eq!(fake.seen("/token").len(), 3);
@@ -434,4 +478,20 @@ async fn the_callbacks_issuer_is_checked_where_it_is_given_or_promised() {
     let naming = connect(discovered(&fake, "openid")).await.unwrap();
     assert!(naming.check_callback_issuer(Some(fake.issuer())).is_ok());
     assert!(naming.check_callback_issuer(None).is_err());
+}
+
+#[tokio::test]
+async fn an_answer_without_scope_grants_all_that_was_asked() {
+    let fake = Fake::start().await;
+    let (provider, _file) = plain(&fake, "global", &json!({})).await;
+    let more = ScopeSet::parse("drive").unwrap();
+    for (said, held) in [(None, "global drive"), (Some("global"), "global")] {
+        let mut answer = json!({ "access_token": "at", "token_type": "Bearer", "user_id": "u" });
+        if let Some(said) = said {
+            answer["scope"] = said.into();
+        }
+        fake.next("/token", Reply::json(&answer));
+        let identity = provider.exchange("code", &secrets(), &more).await.unwrap();
+        assert_eq!(identity.tokens.scope, held);
+    }
 }

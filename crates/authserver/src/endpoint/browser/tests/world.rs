@@ -46,7 +46,7 @@ use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
 use crate::{
-    AuthServer, Limits, PreregisteredClient, ProtectedResource, Settings,
+    AuthServer, Limits, PreregisteredClient, ProtectedResource, ScopeDetail, Settings,
     pages::{Branding, Pages},
     router,
 };
@@ -88,6 +88,7 @@ pub(super) struct Plan {
     pub(super) sends_issuer: bool,
     pub(super) require_pushed_requests: bool,
     pub(super) clients: Vec<PreregisteredClient>,
+    pub(super) scope_details: Vec<ScopeDetail>,
 }
 
 pub(super) struct World {
@@ -144,6 +145,7 @@ impl Default for Plan {
             sends_issuer: false,
             require_pushed_requests: false,
             clients: Vec::new(),
+            scope_details: Vec::new(),
         }
     }
 }
@@ -204,6 +206,7 @@ impl World {
             allowed_redirect_hosts: plan.hosts,
             require_pushed_requests: plan.require_pushed_requests,
             clients: plan.clients,
+            scope_details: plan.scope_details,
             limits: Limits {
                 requests: plan.requests,
                 window: Duration::from_secs(60),
