@@ -110,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) clients: Vec<authserver::PreregisteredClient>,
     /// Whether authorization requests count only if they were pushed.
     pub(crate) require_pushed_requests: bool,
+    /// Whether devices without a browser may ask for access.
+    pub(crate) device_flow: bool,
     /// Roots added for provider and server.
     pub(crate) ca_files: Vec<PathBuf>,
     /// Bound of the memory for live sessions, in bytes.

@@ -124,6 +124,7 @@ pub(crate) fn assemble(
             require_pushed_requests: config.require_pushed_requests,
             scope_details: config.scope_details.clone(),
             clients: config.clients.clone(),
+            device_flow: config.device_flow,
             limits: Limits {
                 requests: config.max_requests,
                 window: config.max_requests_window,

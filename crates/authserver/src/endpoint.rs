@@ -9,6 +9,8 @@ mod authorize;
 mod browser;
 mod callback;
 mod client_credentials;
+mod device;
+mod device_authorization;
 mod discovery;
 mod interaction;
 mod introspection;
@@ -59,6 +61,12 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
     if server.settings.offered_scopes().contains("openid") {
         let userinfo = get(userinfo::userinfo).post(userinfo::userinfo);
         router = router.route(&below(path::USERINFO), userinfo);
+    }
+    if server.settings.device_flow {
+        router = router.route(
+            &below(path::DEVICE_AUTHORIZATION),
+            post(device_authorization::authorize),
+        );
     }
     if !prefix.is_empty() {
         router = router

@@ -138,6 +138,9 @@ impl Pages {
             Ok(())
         }
         try_one::<view::Consent>(self)?;
+        try_one::<view::DeviceConsent>(self)?;
+        try_one::<view::DeviceCode>(self)?;
+        try_one::<view::DeviceNotice>(self)?;
         try_one::<view::Login>(self)?;
         try_one::<view::Problem>(self)?;
         try_one::<view::UnknownClient>(self)?;

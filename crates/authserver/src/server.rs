@@ -23,7 +23,7 @@ use store::Store;
 use crate::{
     clients::Clients,
     endpoint::{self, error},
-    flow::login::throttle::LoginThrottle,
+    flow::{device::guesses::CodeGuesses, login::throttle::LoginThrottle},
     limits::RequestLimits,
     pages::Pages,
 };
@@ -43,6 +43,8 @@ pub struct Settings {
     pub callback_path: String,
     /// Hosts that clients may redirect to.
     pub allowed_redirect_hosts: AllowedRedirectHosts,
+    /// Whether the device flow is offered (`MCP_AUTH_PROXY_DEVICE`).
+    pub device_flow: bool,
     /// Whether authorization requests count only if they were pushed.
     pub require_pushed_requests: bool,
     /// Clients that need not register.
@@ -116,6 +118,7 @@ pub struct AuthServer {
     pub(crate) clients: Clients,
     pub(crate) limits: RequestLimits,
     pub(crate) guesses: LoginThrottle,
+    pub(crate) code_guesses: CodeGuesses,
 }
 
 // === impl Settings ===
@@ -175,6 +178,7 @@ impl AuthServer {
             clients,
             limits,
             guesses: LoginThrottle::default(),
+            code_guesses: CodeGuesses::default(),
         }
     }
 }

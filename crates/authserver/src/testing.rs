@@ -71,6 +71,7 @@ pub(crate) struct Setup {
     /// `MAX_REQUESTS`; `None` is without a bound.
     pub(crate) requests: Option<u32>,
     pub(crate) require_pushed_requests: bool,
+    pub(crate) device_flow: bool,
 }
 
 /// A server, and all that a test moves.
@@ -108,6 +109,7 @@ impl Default for Setup {
             scopes: "openid offline_access",
             requests: None,
             require_pushed_requests: false,
+            device_flow: true,
         }
     }
 }
@@ -357,6 +359,7 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
         scopes: ScopeSet::parse(setup.scopes).unwrap(),
         callback_path: "/interaction/identity/callback".to_owned(),
         allowed_redirect_hosts: AllowedRedirectHosts::all(),
+        device_flow: setup.device_flow,
         require_pushed_requests: setup.require_pushed_requests,
         scope_details: Vec::new(),
         clients: Vec::new(),

@@ -31,8 +31,11 @@ pub struct Client {
 /// are ignored, never stored and never echoed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientMetadata {
-    /// Where it may be redirected to; at least one.
+    /// Where it may be redirected to; at least one, unless it uses no redirect at all.
     pub redirect_uris: Vec<RedirectUri>,
+    /// How it may get tokens; never empty.
+    #[serde(default = "GrantType::defaults")]
+    pub grant_types: Vec<GrantType>,
     /// How it proves itself at the token endpoint.
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
     /// Whether it runs on the person's device or on a server.
@@ -74,6 +77,20 @@ pub struct ClientMetadata {
     /// Whether its authorization requests count only if they were pushed (RFC 9126 §6).
     #[serde(skip_serializing_if = "is_false", default)]
     pub require_pushed_authorization_requests: bool,
+}
+
+/// How a client may get tokens (RFC 7591 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GrantType {
+    /// By a redirect through a browser (RFC 6749 §4.1).
+    #[serde(rename = "authorization_code")]
+    AuthorizationCode,
+    /// By a refresh token (RFC 6749 §6).
+    #[serde(rename = "refresh_token")]
+    RefreshToken,
+    /// By a code that a person enters elsewhere (RFC 8628).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 /// How a client proves itself at the token endpoint (RFC 7591 §2).
@@ -146,6 +163,11 @@ impl Client {
             .find(|registered| registered.covers(asked))
     }
 
+    /// Whether it registered for this way to get tokens.
+    pub fn may_use(&self, grant_type: GrantType) -> bool {
+        self.metadata.grant_types.contains(&grant_type)
+    }
+
     /// Whether it proves itself at the token endpoint.
     pub fn is_confidential(&self) -> bool {
         self.metadata.token_endpoint_auth_method != TokenEndpointAuthMethod::None
@@ -155,9 +177,6 @@ impl Client {
 // === impl ClientMetadata ===
 
 impl ClientMetadata {
-    /// The grant types of every client: a refresh token is always given.
-    pub const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
-
     /// Reads the metadata of a registration request.
     ///
     /// # Errors
@@ -167,6 +186,48 @@ impl ClientMetadata {
         hosts: &AllowedRedirectHosts,
     ) -> Result<Self, InvalidClientMetadata> {
         parse::metadata(members, hosts)
+    }
+
+    /// The same where the device flow is not offered.
+    ///
+    /// # Errors
+    /// If nothing else is left that the client could use.
+    pub fn without_device_flow(mut self) -> Result<Self, InvalidClientMetadata> {
+        self.grant_types
+            .retain(|grant_type| *grant_type != GrantType::DeviceCode);
+        if self.grant_types.contains(&GrantType::AuthorizationCode) {
+            Ok(self)
+        } else {
+            Err(InvalidClientMetadata::Member {
+                member: "grant_types",
+                reason: "authorization_code must be among them; the device flow is turned off here",
+            })
+        }
+    }
+}
+
+// === impl GrantType ===
+
+impl GrantType {
+    /// All of them, in the order in which they are announced.
+    pub const ALL: [Self; 3] = [
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::DeviceCode,
+    ];
+
+    /// Those of a client that names none; all that earlier releases knew.
+    pub fn defaults() -> Vec<Self> {
+        vec![Self::AuthorizationCode, Self::RefreshToken]
+    }
+
+    /// Its name in the RFC.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+        }
     }
 }
 

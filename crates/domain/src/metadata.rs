@@ -3,7 +3,12 @@
 
 use serde::Serialize;
 
-use crate::{base_url::BaseUrl, claims, client::TokenEndpointAuthMethod, scope::ScopeSet};
+use crate::{
+    base_url::BaseUrl,
+    claims,
+    client::{GrantType, TokenEndpointAuthMethod},
+    scope::ScopeSet,
+};
 
 /// Paths of the endpoints below the base URL.
 pub mod path {
@@ -29,6 +34,10 @@ pub mod path {
     pub const END_SESSION: &str = "/session/end";
     /// What concerns sessions lies below it.
     pub const SESSION: &str = "/session";
+    /// Device authorization (RFC 8628).
+    pub const DEVICE_AUTHORIZATION: &str = "/device/auth";
+    /// Where a person enters a device's code.
+    pub const DEVICE: &str = "/device";
     /// Public signing keys.
     pub const JWKS: &str = "/jwks";
     /// The pages of a login lie below it.
@@ -65,7 +74,7 @@ pub mod path {
         OPENID_CONFIGURATION,
         PROTECTED_RESOURCE,
         USERINFO,
-        "/device",
+        DEVICE,
     ];
 }
 
@@ -88,12 +97,14 @@ pub struct AuthorizationServerMetadata {
     pushed_authorization_request_endpoint: String,
     end_session_endpoint: String,
     require_pushed_authorization_requests: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_authorization_endpoint: Option<String>,
     jwks_uri: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<String>,
     response_types_supported: &'static [&'static str],
     response_modes_supported: &'static [&'static str],
-    grant_types_supported: &'static [&'static str],
+    grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
@@ -138,11 +149,15 @@ impl AuthorizationServerMetadata {
             pushed_authorization_request_endpoint: base.join(path::PUSHED_AUTHORIZATION),
             end_session_endpoint: base.join(path::END_SESSION),
             require_pushed_authorization_requests: false,
+            device_authorization_endpoint: None,
             jwks_uri: base.join(path::JWKS),
             scopes_supported: texts(scopes),
             response_types_supported: &["code"],
             response_modes_supported: &["query"],
-            grant_types_supported: &["authorization_code", "refresh_token"],
+            grant_types_supported: GrantType::defaults()
+                .into_iter()
+                .map(GrantType::as_str)
+                .collect(),
             token_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_methods_supported: methods,
             // Whoever may ask there has a secret (RFC 7662 §4).
@@ -164,6 +179,15 @@ impl AuthorizationServerMetadata {
             // pushed endpoint gives out is accepted all the same (RFC 9126 §5).
             request_uri_parameter_supported: false,
         }
+    }
+
+    /// Announces the device flow (RFC 8628 §4).
+    #[must_use]
+    pub fn with_device_flow(mut self, base: &BaseUrl) -> Self {
+        self.device_authorization_endpoint = Some(base.join(path::DEVICE_AUTHORIZATION));
+        self.grant_types_supported
+            .push(GrantType::DeviceCode.as_str());
+        self
     }
 
     /// Says whether authorization requests count only if they were pushed (RFC 9126 §5).

@@ -75,6 +75,7 @@ pub(super) fn load(
         allowed_redirect_hosts: issuing.allowed_redirect_hosts,
         require_pushed_requests: issuing.require_pushed_requests,
         clients: issuing.clients,
+        device_flow: issuing.device_flow,
         ca_files: limits.ca_files,
         cache_bytes,
         inherited: Inherited(merged.into_variables()),

@@ -15,6 +15,14 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("it is neither `on` nor `off`".to_owned()),
+    }
+}
+
 /// A duration: a whole number with `ms`, `s`, `m`, `h` or `d`; without a unit it is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_number(text);

@@ -345,6 +345,17 @@ variables! {
         example: "true",
     }
 
+    /// Whether devices without a browser may ask for access (RFC 8628).
+    ///
+    /// The device shows a code that its user enters at `/device`. `off` takes all of it out: the
+    /// page, `/device/auth`, the grant type and what the metadata says of them.
+    MCP_AUTH_PROXY_DEVICE {
+        group: Group::Issuing,
+        default: "on",
+        allowed: "`on` or `off`",
+        example: "off",
+    }
+
     // --- what is remembered ---
 
     /// The directory of the embedded store.

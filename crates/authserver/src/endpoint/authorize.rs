@@ -248,6 +248,13 @@ fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Response {
         Unusable::MetadataDocument(client_id) => {
             metadata_document(server, visit, &client_id, &cause)
         }
+        Unusable::NoRedirectUri(client) => bad_request(
+            "This client does not use this page",
+            &[&format!(
+                "{} registered for devices without a browser: it shows a code, which you enter at another page of this server.",
+                display_name(&client)
+            )],
+        ),
         Unusable::RedirectUriMissing(client) => bad_request(
             "The client did not say where to return",
             &[&format!(

@@ -14,7 +14,7 @@ use axum::{
 use domain::request::RequestContext;
 use http::{StatusCode, header, request::Parts};
 
-use super::{authorize, callback, interaction, session};
+use super::{authorize, callback, device, interaction, session};
 use crate::{AuthServer, cookie, flow::browser::BrowserId, server::Shared};
 
 /// Bound of a form or of the parameters that come by POST: they become a query.
@@ -23,7 +23,7 @@ const MAX_FORM_BYTES: usize = 16 << 10;
 /// Where each page is found.
 pub(super) mod path {
     pub(crate) use domain::metadata::path::{
-        AUTHORIZATION, AUTHORIZATION_ALIAS, END_SESSION, ICON,
+        AUTHORIZATION, AUTHORIZATION_ALIAS, DEVICE, END_SESSION, ICON,
     };
 
     use crate::{AuthServer, flow::interaction::InteractionId};
@@ -68,8 +68,9 @@ pub(crate) fn browser_routes(server: Arc<AuthServer>) -> Router {
         .callback_path
         .replace('{', "{{")
         .replace('}', "}}");
+    let device_flow = server.settings.device_flow;
     let authorize = get(authorize::begin).post(authorize::begin_by_form);
-    Router::new()
+    let mut router = Router::new()
         // A segment of the callback path may begin with `:` or `*`.
         .without_v07_checks()
         .route(path::AUTHORIZATION, authorize.clone())
@@ -91,7 +92,11 @@ pub(crate) fn browser_routes(server: Arc<AuthServer>) -> Router {
         .route(path::SESSION_END_SUCCESS, get(session::success))
         .route(path::SESSION_RESET, get(session::reset))
         .route(path::SESSION_RESET_DONE, get(session::reset_done))
-        .route(path::ICON, get(icon))
+        .route(path::ICON, get(icon));
+    if device_flow {
+        router = router.route(path::DEVICE, get(device::show).post(device::submit));
+    }
+    router
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(server)
 }

@@ -58,7 +58,7 @@ async fn judge(server: &AuthServer, visit: &Visit, query: &str) -> Result<Respon
         iss: parameters.get("iss"),
     };
     match callback::complete(server, returned, visit.browser.as_ref()).await {
-        Ok(Completed::Answered(answer)) => Ok(server.answer_client(&answer)),
+        Ok(Completed::Answered(ending)) => Ok(server.conclude(&ending)),
         Ok(Completed::SentAgain(onward)) => Ok(server.go_to_provider(&onward)),
         Err(error) => {
             // A made-up code costs the provider a request, and consent can be given anew for the

@@ -58,12 +58,15 @@ fn resource_routes(router: Router<Shared>, path: &str) -> Router<Shared> {
 fn authorization_server(server: &AuthServer) -> Bytes {
     let settings = &server.settings;
     let algorithms = server.keys.algorithms();
-    let metadata = AuthorizationServerMetadata::new(
+    let mut metadata = AuthorizationServerMetadata::new(
         &settings.base_url,
         &settings.offered_scopes(),
         algorithms,
     )
     .with_pushed_requests_required(settings.require_pushed_requests);
+    if settings.device_flow {
+        metadata = metadata.with_device_flow(&settings.base_url);
+    }
     serde_json::to_vec(&metadata).unwrap_or_default().into()
 }
 

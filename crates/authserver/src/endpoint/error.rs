@@ -89,7 +89,12 @@ impl Refusal {
     }
 
     fn is_fault_of_asker(&self) -> bool {
-        self.status.is_client_error() && self.status != StatusCode::TOO_MANY_REQUESTS
+        // A device that waits does no wrong, and a 429 would make it give up (RFC 8628 §3.5).
+        let waits = matches!(
+            self.error.error,
+            OAuthErrorCode::AuthorizationPending | OAuthErrorCode::SlowDown
+        );
+        self.status.is_client_error() && self.status != StatusCode::TOO_MANY_REQUESTS && !waits
     }
 }
 

@@ -12,6 +12,7 @@ use idp::provider::IdentityProvider;
 use super::{
     authorize::{see_other, too_large, unreadable},
     browser::{Visit, path},
+    device,
     page::{Trouble, in_words},
     parameters::Parameters,
     retry_after,
@@ -19,15 +20,15 @@ use super::{
 use crate::{
     AuthServer,
     flow::{
-        interaction::{InteractionError, InteractionId, Stage},
+        interaction::{InteractionError, InteractionId, Redirect, Reply, Stage},
         login::{
             FinishError, Onward, Opened,
             local::{LocalLoginError, Typed},
         },
     },
     pages::view::{
-        ClientView, Consent, Details, Login, Params, ProviderView, RedirectView, ScopeView, Urls,
-        Website,
+        ClientView, Consent, Details, DeviceConsent, Login, Params, ProviderView, RedirectView,
+        ScopeView, Urls, Website,
     },
     server::Shared,
 };
@@ -72,7 +73,7 @@ async fn render(server: &AuthServer, visit: &Visit, uid: &str) -> Result<Respons
         Stage::AtLogin => server.show(StatusCode::OK, &login(&opened, &client)),
         // Back from the provider without an answer: consent is asked anew.
         Stage::Consent | Stage::AtProvider(_) | Stage::Done => {
-            server.show(StatusCode::OK, &consent(&opened, &client)?)
+            ask_consent(&opened, &client, StatusCode::OK, None)?
         }
     })
 }
@@ -98,11 +99,8 @@ async fn decide(
     let opened = open(server, visit, sent.id).await?;
     if sent.parameters.get("confirmed") != Some("true") {
         let client = find_client(&opened).await?;
-        let view = Consent {
-            error: Some(FORGOTTEN_TICK),
-            ..consent(&opened, &client)?
-        };
-        return Ok(server.show(StatusCode::UNPROCESSABLE_ENTITY, &view));
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return ask_consent(&opened, &client, status, Some(FORGOTTEN_TICK));
     }
     // The first yes was paid for with the interaction; each further one writes anew.
     if !matches!(opened.interaction.stage, Stage::Consent) {
@@ -156,7 +154,7 @@ async fn check_password(
         network: visit.context.network(),
     };
     match opened.log_in(typed).await {
-        Ok(answer) => Ok(server.answer_client(&answer)),
+        Ok(ending) => Ok(server.conclude(&ending)),
         Err(LocalLoginError::Wrong) => {
             server.limits.charge(visit.context.network())?;
             let error = Some(WRONG_PASSWORD.to_owned());
@@ -215,8 +213,8 @@ async fn cancel(
         request.id = %visit.context.id, client.id = %opened.interaction.request.client,
         "consent refused",
     );
-    let answer = opened.cancel().await?;
-    Ok(server.answer_client(&answer))
+    let ending = opened.cancel().await?;
+    Ok(server.conclude(&ending))
 }
 
 /// A login that succeeded and could not be finished.
@@ -230,6 +228,7 @@ pub(super) fn unfinished(server: &AuthServer, id: InteractionId, error: FinishEr
         },
         FinishError::Interaction(error) => error.into(),
         FinishError::ClientGone => client_gone(),
+        FinishError::Device(error) => device::too_late(error.to_string()),
     }
 }
 
@@ -281,15 +280,35 @@ async fn find_client(opened: &Opened<'_>) -> Result<Client, Trouble> {
         .ok_or_else(client_gone)
 }
 
-fn consent(opened: &Opened<'_>, client: &Client) -> Result<Consent, Trouble> {
-    let request = &opened.interaction.request;
-    let resource = opened.resource()?;
+/// The page that asks, for a client at the end of a redirect or on another device.
+fn ask_consent(
+    opened: &Opened<'_>,
+    client: &Client,
+    status: StatusCode,
+    error: Option<&'static str>,
+) -> Result<Response, Trouble> {
+    let server = opened.server;
+    Ok(match &opened.interaction.request.reply {
+        Reply::Redirect(redirect) => {
+            let view = consent(opened, client, redirect)?;
+            server.show(status, &Consent { error, ..view })
+        }
+        Reply::Device(device) => {
+            let view = device::consent(opened, client, device)?;
+            server.show(status, &DeviceConsent { error, ..view })
+        }
+    })
+}
+
+/// The identity provider, as people see it.
+pub(super) fn provider_view(opened: &Opened<'_>) -> Result<ProviderView, Trouble> {
     let settings = &opened.server.settings;
-    let provider = match &resource.provider {
+    let scopes = &opened.interaction.request.scopes;
+    Ok(match &opened.resource()?.provider {
         IdentityProvider::Upstream(provider) => ProviderView {
             name: provider.display_name(),
             scopes: ScopeView::list(
-                &provider.scopes_with(&settings.identity_scopes(&request.scopes)),
+                &provider.scopes_with(&settings.identity_scopes(scopes)),
                 |_| None,
             ),
             can_switch: true,
@@ -299,7 +318,12 @@ fn consent(opened: &Opened<'_>, client: &Client) -> Result<Consent, Trouble> {
             scopes: Vec::new(),
             can_switch: false,
         },
-    };
+    })
+}
+
+fn consent(opened: &Opened<'_>, client: &Client, redirect: &Redirect) -> Result<Consent, Trouble> {
+    let request = &opened.interaction.request;
+    let resource = opened.resource()?;
     Ok(Consent {
         title: Consent::TITLE,
         uid: opened.id.to_string(),
@@ -307,7 +331,7 @@ fn consent(opened: &Opened<'_>, client: &Client) -> Result<Consent, Trouble> {
         params: Params {
             client_id: client.id.to_string(),
             response_type: "code",
-            redirect_uri: request.redirect_uri.to_string(),
+            redirect_uri: redirect.uri.to_string(),
             scope: request.scopes.to_string(),
             resource: request.resource.to_string(),
         },
@@ -320,10 +344,12 @@ fn consent(opened: &Opened<'_>, client: &Client) -> Result<Consent, Trouble> {
         },
         identity_server_url: resource.provider.issuer().to_owned(),
         resource: request.resource.to_string(),
-        redirect: RedirectView::new(&request.redirect_uri),
-        website: Website::new(client, &request.redirect_uri),
-        provider,
-        scopes: ScopeView::list(&request.scopes, |scope| settings.describe(scope)),
+        redirect: RedirectView::new(&redirect.uri),
+        website: Website::new(client, &redirect.uri),
+        provider: provider_view(opened)?,
+        scopes: ScopeView::list(&request.scopes, |scope| {
+            opened.server.settings.describe(scope)
+        }),
         urls: urls(opened),
         error: None,
     })
@@ -341,7 +367,7 @@ fn login(opened: &Opened<'_>, client: &Client) -> Login {
     }
 }
 
-fn urls(opened: &Opened<'_>) -> Urls {
+pub(super) fn urls(opened: &Opened<'_>) -> Urls {
     let url = |path| path::of(opened.server, path, opened.id);
     Urls {
         confirm: url(path::CONFIRM),

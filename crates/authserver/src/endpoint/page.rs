@@ -17,12 +17,12 @@ use store::StoreUnavailable;
 
 use super::{
     browser::{Visit, path},
-    retry_after,
+    device, retry_after,
 };
 use crate::{
     AuthServer,
     flow::{
-        answer::{Answer, Outcome},
+        answer::{Answer, Ending, Outcome},
         interaction::{InteractionError, InteractionId},
         login::ToProvider,
     },
@@ -214,11 +214,25 @@ impl AuthServer {
         response
     }
 
+    /// Ends an interaction.
+    pub(super) fn conclude(&self, ending: &Ending) -> Response {
+        match ending {
+            Ending::Client(answer) => self.answer_client(answer),
+            Ending::Device {
+                client_name,
+                outcome,
+            } => {
+                let (status, notice) = device::ending(client_name, *outcome);
+                self.show(status, &notice)
+            }
+        }
+    }
+
     /// Takes the browser to the client, by a page of our own: browsers apply `form-action` to
     /// every redirect that follows a form. An error goes by itself only where the place can be
     /// trusted: whoever says no to a client must not land on its website for it (RFC 9700
     /// §4.11.2).
-    pub(super) fn answer_client(&self, answer: &Answer) -> Response {
+    fn answer_client(&self, answer: &Answer) -> Response {
         let (heading, goes_on) = match answer.outcome {
             Outcome::Code(_) => ("You are logged in", true),
             Outcome::Error(_) => ("Nothing was allowed", self.trusts(&answer.redirect_uri)),

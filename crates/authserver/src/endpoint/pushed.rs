@@ -103,6 +103,7 @@ fn target(unusable: &Unusable) -> Refusal {
         }
         Unusable::ClientIdMissing
         | Unusable::Ambiguous
+        | Unusable::NoRedirectUri(_)
         | Unusable::RedirectUriMissing(_)
         | Unusable::RedirectUriInvalid(..)
         | Unusable::RedirectUriUnregistered(..)

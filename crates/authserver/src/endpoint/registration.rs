@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    client::{ClientMetadata, InvalidClientMetadata},
+    client::{ClientMetadata, GrantType, InvalidClientMetadata},
     oauth_error::OAuthErrorCode,
     request::RequestContext,
     secret::SecretString,
@@ -38,8 +38,8 @@ struct ClientInformation<'a> {
     client_secret_expires_at: Option<u64>,
     #[serde(flatten)]
     metadata: &'a ClientMetadata,
-    grant_types: [&'static str; 2],
-    response_types: [&'static str; 1],
+    /// Those that belong to the grant types (RFC 7591 §2.1).
+    response_types: &'static [&'static str],
 }
 
 /// The content type is not looked at: some clients send none, and the body speaks for itself.
@@ -88,8 +88,11 @@ fn render(registered: &Registered) -> Response {
         client_secret: secret.map(SecretString::expose),
         client_secret_expires_at: secret.map(|_| 0),
         metadata: &client.metadata,
-        grant_types: ClientMetadata::GRANT_TYPES,
-        response_types: ["code"],
+        response_types: if client.may_use(GrantType::AuthorizationCode) {
+            &["code"]
+        } else {
+            &[]
+        },
     };
     (StatusCode::CREATED, never_stored(), Json(body)).into_response()
 }

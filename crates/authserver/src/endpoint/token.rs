@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{oauth_error::OAuthErrorCode, request::RequestContext, secret::SecretString};
-use grants::TokenError;
+use grants::{DevicePollError, TokenError};
 use serde::Serialize;
 
 use super::{
@@ -70,6 +70,7 @@ async fn answer(
         redirect_uri: form.get("redirect_uri"),
         code_verifier: form.get("code_verifier"),
         refresh_token: form.get("refresh_token"),
+        device_code: form.get("device_code"),
         scope: form.get("scope"),
         resources: form.resources().collect(),
     };
@@ -148,11 +149,32 @@ impl From<TokenRequestError> for Refusal {
         match error {
             Error::MissingParameter(_) | Error::MalformedVerifier => Self::invalid_request(error),
             Error::UnsupportedGrantType => Self::new(OAuthErrorCode::UnsupportedGrantType, error),
+            Error::GrantTypeNotRegistered => Self::new(OAuthErrorCode::UnauthorizedClient, error),
             Error::InvalidScope => Self::new(OAuthErrorCode::InvalidScope, error),
             Error::Resource(error) => Self::new(OAuthErrorCode::InvalidTarget, error),
             Error::Client(error) => error.into(),
             Error::Grant(error) => error.into(),
+            Error::Device(error) => error.into(),
         }
+    }
+}
+
+/// RFC 8628 §3.5.
+impl From<DevicePollError> for Refusal {
+    fn from(error: DevicePollError) -> Self {
+        use DevicePollError as Error;
+        let code = match error {
+            Error::Pending => OAuthErrorCode::AuthorizationPending,
+            Error::SlowDown => OAuthErrorCode::SlowDown,
+            Error::Expired => OAuthErrorCode::ExpiredToken,
+            Error::Denied => OAuthErrorCode::AccessDenied,
+            Error::Unknown | Error::Used | Error::WrongClient | Error::Ended => {
+                OAuthErrorCode::InvalidGrant
+            }
+            Error::WrongResource => OAuthErrorCode::InvalidTarget,
+            Error::Unavailable(fault) => return fault.into(),
+        };
+        Self::new(code, error)
     }
 }
 

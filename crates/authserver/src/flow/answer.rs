@@ -1,12 +1,9 @@
-//! What a client gets at its redirect URI.
+//! How an interaction ends: with what a client gets at its redirect URI, or with a page, where a
+//! device asks by itself.
 
-use domain::{
-    oauth_error::{OAuthError, OAuthErrorCode},
-    redirect_uri::RedirectUri,
-    secret::SecretString,
-};
+use domain::{oauth_error::OAuthError, redirect_uri::RedirectUri, secret::SecretString};
 
-use super::interaction::AuthorizationRequest;
+use super::interaction::Redirect;
 
 /// An authorization response (RFC 6749 §4.1.2), on its way through the browser.
 #[derive(Debug)]
@@ -16,6 +13,30 @@ pub(crate) struct Answer {
     /// What the client is called, for the page that leads to it.
     pub(crate) client_name: String,
     pub(crate) outcome: Outcome,
+}
+
+/// The end of an interaction.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The browser takes this to the client.
+    Client(Answer),
+    /// The device learns of it by itself; the person is told.
+    Device {
+        /// What the client is called.
+        client_name: String,
+        outcome: DeviceOutcome,
+    },
+}
+
+/// What became of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceOutcome {
+    Allowed,
+    Refused,
+    /// The identity provider had no answer; the device may still be allowed.
+    StillWaits,
+    /// It was decided elsewhere, or waited too long.
+    Void,
 }
 
 /// Yes or no.
@@ -37,23 +58,11 @@ impl Answer {
         }
     }
 
-    pub(crate) fn to(request: &AuthorizationRequest, outcome: Outcome) -> Self {
+    pub(crate) fn to(client_name: &str, redirect: &Redirect, outcome: Outcome) -> Self {
         Self {
-            client_name: request.client_name.clone(),
-            ..Self::new(
-                request.redirect_uri.clone(),
-                request.state.as_deref(),
-                outcome,
-            )
+            client_name: client_name.to_owned(),
+            ..Self::new(redirect.uri.clone(), redirect.state.as_deref(), outcome)
         }
-    }
-
-    pub(crate) fn refusal(
-        request: &AuthorizationRequest,
-        code: OAuthErrorCode,
-        description: &'static str,
-    ) -> Self {
-        Self::to(request, Outcome::Error(OAuthError::new(code, description)))
     }
 
     /// The redirect URI with the response, the issuer included (RFC 9207).

@@ -4,7 +4,7 @@
 //! to that URI (RFC 6749 §4.1.2.1): those faults are shown to the person. All others are the
 //! client's, and go to it.
 
-mod checks;
+pub(super) mod checks;
 
 use domain::{
     client::Client,
@@ -89,6 +89,8 @@ pub(crate) enum Unusable {
         client_id: String,
         redirect_uri: Option<String>,
     },
+    #[error("the client registered no redirect URI")]
+    NoRedirectUri(Box<Client>),
     #[error("redirect_uri is missing")]
     RedirectUriMissing(Box<Client>),
     #[error("redirect_uri is not valid: {1}")]
@@ -110,17 +112,18 @@ pub(crate) async fn authorize(
     asked: &Asked<'_>,
     browser: &BrowserId,
 ) -> Result<InteractionId, Refused> {
-    let request = validate(server, asked)
-        .await
-        .map_err(|invalid| match invalid {
-            Invalid::Target(unusable) => Refused::Shown(unusable),
-            Invalid::Request(redirect_uri, error) => {
-                // A state that was given twice is none.
-                let outcome = Outcome::Error(error);
-                Refused::Answered(Answer::new(redirect_uri, asked.state, outcome))
-            }
-        })?;
-    let (client_id, redirect_uri) = (request.client.clone(), request.redirect_uri.clone());
+    let (request, redirect_uri) =
+        validate(server, asked)
+            .await
+            .map_err(|invalid| match invalid {
+                Invalid::Target(unusable) => Refused::Shown(unusable),
+                Invalid::Request(redirect_uri, error) => {
+                    // A state that was given twice is none.
+                    let outcome = Outcome::Error(error);
+                    Refused::Answered(Answer::new(redirect_uri, asked.state, outcome))
+                }
+            })?;
+    let client_id = request.client.clone();
     let id = Interactions::of(server)
         .begin(browser, request)
         .await
@@ -138,17 +141,19 @@ pub(crate) async fn authorize(
     Ok(id)
 }
 
-/// Every check of a request, pushed or not.
+/// Every check of a request, pushed or not. Returns also where its answer goes.
 ///
 /// # Errors
 /// See [`Invalid`].
 pub(crate) async fn validate(
     server: &AuthServer,
     asked: &Asked<'_>,
-) -> Result<AuthorizationRequest, Invalid> {
+) -> Result<(AuthorizationRequest, RedirectUri), Invalid> {
     let (client, redirect_uri) = find_target(server, asked).await.map_err(Invalid::Target)?;
-    checks::check(&server.settings, asked, client, redirect_uri.clone())
-        .map_err(|error| Invalid::Request(redirect_uri, error))
+    match checks::check(&server.settings, asked, client, redirect_uri.clone()) {
+        Ok(request) => Ok((request, redirect_uri)),
+        Err(error) => Err(Invalid::Request(redirect_uri, error)),
+    }
 }
 
 /// Client and redirect URI, known to belong together.
@@ -174,6 +179,9 @@ async fn find_target(
             }
         });
     };
+    if client.metadata.redirect_uris.is_empty() {
+        return Err(Unusable::NoRedirectUri(Box::new(client)));
+    }
     let redirect_uri = match (asked.redirect_uri, client.metadata.redirect_uris.as_slice()) {
         (Some(text), _) => match RedirectUri::parse(text) {
             Ok(uri) => uri,

@@ -6,12 +6,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     client::Client,
-    id::ClientId,
+    id::{ClientId, GrantId},
     pkce::{CodeChallenge, CodeVerifier},
     redirect_uri::RedirectUri,
     resource::Resource,
@@ -52,11 +52,7 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) client: ClientId,
     /// What it calls itself.
     pub(crate) client_name: String,
-    /// As the client wrote it, with its own port.
-    pub(crate) redirect_uri: RedirectUri,
-    pub(crate) state: Option<String>,
-    pub(crate) nonce: Option<String>,
-    pub(crate) code_challenge: CodeChallenge,
+    pub(crate) reply: Reply,
     pub(crate) resource: Resource,
     pub(crate) scopes: ScopeSet,
     /// What of `prompt` goes on to the provider.
@@ -66,6 +62,34 @@ pub(crate) struct AuthorizationRequest {
     /// Whether the operator vouches for the client, so that nobody is asked.
     #[serde(default)]
     pub(crate) skips_consent: bool,
+}
+
+/// How the client learns of the outcome.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// This browser takes it there.
+    Redirect(Redirect),
+    /// A device asks for it by itself.
+    Device(Device),
+}
+
+/// Where an authorization response goes, and what belongs to it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Redirect {
+    /// As the client wrote it, with its own port.
+    pub(crate) uri: RedirectUri,
+    pub(crate) state: Option<String>,
+    pub(crate) nonce: Option<String>,
+    pub(crate) code_challenge: CodeChallenge,
+}
+
+/// A device that waits (RFC 8628).
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Device {
+    /// The grant to be.
+    pub(crate) grant: GrantId,
+    pub(crate) asked_at: Timestamp,
+    pub(crate) asked_from: IpAddr,
 }
 
 /// How far it has come.

@@ -9,9 +9,12 @@ pub(crate) mod throttle;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    oauth_error::OAuthErrorCode, pkce::CodeVerifier, resource::Resource, secret::SecretString,
+    oauth_error::{OAuthError, OAuthErrorCode},
+    pkce::CodeVerifier,
+    resource::Resource,
+    secret::SecretString,
 };
-use grants::CompletedLogin;
+use grants::{CompletedLogin, DecideError};
 use idp::{
     provider::{Identity, IdentityProvider},
     upstream::{LoginRequest, LoginSecrets, UpstreamProvider},
@@ -19,11 +22,11 @@ use idp::{
 use store::StoreUnavailable;
 
 use super::{
-    answer::{Answer, Outcome},
+    answer::{Answer, DeviceOutcome, Ending, Outcome},
     browser::BrowserId,
     interaction::{
-        AuthorizationRequest, Interaction, InteractionError, InteractionId, Interactions, Stage,
-        Visit,
+        AuthorizationRequest, Interaction, InteractionError, InteractionId, Interactions, Redirect,
+        Reply, Stage, Visit,
     },
 };
 use crate::{AuthServer, server::ProtectedResource};
@@ -64,6 +67,9 @@ pub(crate) enum FinishError {
     /// The registration was forgotten during the login.
     #[error("the client is not registered any more")]
     ClientGone,
+    /// The device waited too long, or was decided about elsewhere.
+    #[error("{0}")]
+    Device(DecideError),
 }
 
 // === impl FinishError ===
@@ -71,6 +77,15 @@ pub(crate) enum FinishError {
 impl From<StoreUnavailable> for FinishError {
     fn from(fault: StoreUnavailable) -> Self {
         Self::Interaction(InteractionError::Unavailable(fault))
+    }
+}
+
+impl From<DecideError> for FinishError {
+    fn from(error: DecideError) -> Self {
+        match error {
+            DecideError::Unavailable(fault) => fault.into(),
+            error @ (DecideError::Expired | DecideError::Decided) => Self::Device(error),
+        }
     }
 }
 
@@ -134,18 +149,15 @@ impl<'a> Opened<'a> {
     ///
     /// # Errors
     /// See [`InteractionError`].
-    pub(crate) async fn cancel(self) -> Result<Answer, InteractionError> {
+    pub(crate) async fn cancel(self) -> Result<Ending, InteractionError> {
         if let Stage::AtProvider(visit) = &self.interaction.stage {
             self.server.store.drop_state(&visit.state_hash).await?;
         }
         let request = Interactions::of(self.server)
             .close(self.id, self.browser, |_| true)
             .await?;
-        Ok(Answer::refusal(
-            &request,
-            OAuthErrorCode::AccessDenied,
-            "the user did not agree",
-        ))
+        let error = OAuthError::new(OAuthErrorCode::AccessDenied, "the user did not agree");
+        self.refuse(&request, error).await
     }
 
     async fn visit_provider(
@@ -190,8 +202,9 @@ impl<'a> Opened<'a> {
         Ok(ToProvider { address, name })
     }
 
-    /// Opens the grant of a completed login and closes the interaction: the client gets its code.
-    async fn finish(self, identity: Identity) -> Result<Answer, FinishError> {
+    /// Opens the grant of a completed login and closes the interaction: the client gets its code,
+    /// or the device its grant.
+    async fn finish(self, identity: Identity) -> Result<Ending, FinishError> {
         let server = self.server;
         // A registration outlives its grants: extended before the grant is opened.
         if !server
@@ -203,30 +216,60 @@ impl<'a> Opened<'a> {
         }
         let request = self.close().await?;
         let subject = identity.subject.clone();
-        let opened = server.grants.open(CompletedLogin {
-            client: request.client.clone(),
-            resource: request.resource.clone(),
-            scopes: request.scopes.clone(),
-            identity,
-            code_challenge: request.code_challenge.clone(),
-            redirect_uri: request.redirect_uri.to_string(),
-            nonce: request.nonce.clone(),
-        });
-        match opened.await {
-            Ok(code) => {
-                tracing::info!(
-                    client.id = %request.client, user.subject = %subject,
-                    resource = %request.resource, scope = %request.scopes, "login completed",
-                );
-                Ok(Answer::to(&request, Outcome::Code(code)))
+        let opened = match &request.reply {
+            Reply::Redirect(redirect) => open_grant(server, &request, redirect, identity).await,
+            Reply::Device(device) => {
+                match server.grants.approve_device(&device.grant, identity).await {
+                    Ok(()) => Ok(device_ending(&request, DeviceOutcome::Allowed)),
+                    Err(error) => Err(error.into()),
+                }
             }
-            Err(fault) => {
+        };
+        match &opened {
+            Ok(_) => tracing::info!(
+                client.id = %request.client, user.subject = %subject,
+                resource = %request.resource, scope = %request.scopes, "login completed",
+            ),
+            Err(FinishError::Interaction(fault)) => {
                 // Best effort: if this works, the person can begin again at the consent page.
                 let reopened = self.save(Stage::Consent).await.is_ok();
                 tracing::warn!(
                     client.id = %request.client, user.subject = %subject, reopened, cause = %fault,
                     "a login could not be stored",
                 );
+            }
+            Err(error @ (FinishError::ClientGone | FinishError::Device(_))) => tracing::info!(
+                client.id = %request.client, user.subject = %subject, cause = %error,
+                "a login came too late",
+            ),
+        }
+        opened
+    }
+
+    /// Tells whoever asked that nothing is allowed; the interaction is closed by now.
+    async fn refuse(
+        self,
+        request: &AuthorizationRequest,
+        error: OAuthError,
+    ) -> Result<Ending, InteractionError> {
+        let device = match &request.reply {
+            Reply::Redirect(redirect) => {
+                let answer = Answer::to(&request.client_name, redirect, Outcome::Error(error));
+                return Ok(Ending::Client(answer));
+            }
+            Reply::Device(device) => device,
+        };
+        if error.error != OAuthErrorCode::AccessDenied {
+            return Ok(device_ending(request, DeviceOutcome::StillWaits));
+        }
+        match self.server.grants.deny_device(&device.grant).await {
+            Ok(()) => Ok(device_ending(request, DeviceOutcome::Refused)),
+            Err(DecideError::Expired | DecideError::Decided) => {
+                Ok(device_ending(request, DeviceOutcome::Void))
+            }
+            Err(DecideError::Unavailable(fault)) => {
+                // Best effort: if this works, the person can say no once more.
+                drop(self.save(Stage::Consent).await);
                 Err(fault.into())
             }
         }
@@ -261,6 +304,33 @@ impl<'a> Opened<'a> {
             .save(self.id, self.browser, &interaction)
             .await?;
         Ok(())
+    }
+}
+
+async fn open_grant(
+    server: &AuthServer,
+    request: &AuthorizationRequest,
+    redirect: &Redirect,
+    identity: Identity,
+) -> Result<Ending, FinishError> {
+    let login = CompletedLogin {
+        client: request.client.clone(),
+        resource: request.resource.clone(),
+        scopes: request.scopes.clone(),
+        identity,
+        code_challenge: redirect.code_challenge.clone(),
+        redirect_uri: redirect.uri.to_string(),
+        nonce: redirect.nonce.clone(),
+    };
+    let code = server.grants.open(login).await?;
+    let answer = Answer::to(&request.client_name, redirect, Outcome::Code(code));
+    Ok(Ending::Client(answer))
+}
+
+fn device_ending(request: &AuthorizationRequest, outcome: DeviceOutcome) -> Ending {
+    Ending::Device {
+        client_name: request.client_name.clone(),
+        outcome,
     }
 }
 

@@ -66,6 +66,9 @@ fn accept(
     members: &Map<String, Value>,
 ) -> Result<Registered, RegistrationError> {
     let mut metadata = ClientMetadata::parse(members, &server.settings.allowed_redirect_hosts)?;
+    if !server.settings.device_flow {
+        metadata = metadata.without_device_flow()?;
+    }
     // The answer says what will be done, which may differ from what was asked (RFC 7591 §3.2.1).
     if let Some(asked) = metadata.id_token_signed_response_alg.take() {
         metadata.id_token_signed_response_alg =

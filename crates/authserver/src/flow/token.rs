@@ -1,10 +1,13 @@
 //! Codes and refresh tokens become access tokens: one function per grant type.
 
 use domain::{
-    address::ClientNetwork, client::Client, pkce::CodeVerifier, scope::ScopeSet,
+    address::ClientNetwork,
+    client::{Client, GrantType},
+    pkce::CodeVerifier,
+    scope::ScopeSet,
     secret::SecretString,
 };
-use grants::{IssuedTokens, Redemption, Rotation, TokenError};
+use grants::{DevicePoll, DevicePollError, IssuedTokens, Redemption, Rotation, TokenError};
 use store::StoreUnavailable;
 
 use super::{
@@ -23,6 +26,7 @@ pub(crate) struct TokenForm<'a> {
     pub(crate) redirect_uri: Option<&'a str>,
     pub(crate) code_verifier: Option<&'a str>,
     pub(crate) refresh_token: Option<&'a str>,
+    pub(crate) device_code: Option<&'a str>,
     pub(crate) scope: Option<&'a str>,
     pub(crate) resources: Vec<&'a str>,
 }
@@ -41,9 +45,14 @@ pub(crate) enum TokenRequestError {
     /// A parameter that the grant type needs.
     #[error("{0} is absent")]
     MissingParameter(&'static str),
-    /// Neither of the two that are served.
-    #[error("grant_type must be authorization_code or refresh_token")]
+    /// None of those that are served.
+    #[error(
+        "grant_type must be one that the metadata names: authorization_code, refresh_token, or, where it is offered, urn:ietf:params:oauth:grant-type:device_code"
+    )]
     UnsupportedGrantType,
+    /// Not in the client's registration.
+    #[error("this client did not register for this grant_type")]
+    GrantTypeNotRegistered,
     /// RFC 7636 §4.1.
     #[error("code_verifier must be 43 to 128 of the characters A-Z a-z 0-9 - . _ ~")]
     MalformedVerifier,
@@ -59,12 +68,9 @@ pub(crate) enum TokenRequestError {
     /// The code or token was refused.
     #[error(transparent)]
     Grant(#[from] TokenError),
-}
-
-#[derive(Clone, Copy)]
-enum GrantType {
-    AuthorizationCode,
-    RefreshToken,
+    /// A device has to wait, or was refused.
+    #[error(transparent)]
+    Device(#[from] DevicePollError),
 }
 
 /// One request, and what was found out about it.
@@ -87,7 +93,7 @@ pub(crate) async fn answer(
     network: ClientNetwork,
 ) -> Result<TokenAnswer, TokenRequestError> {
     let patience = Patience::begin();
-    let grant_type = grant_type(&form)?;
+    let grant_type = grant_type(&form, server.settings.device_flow)?;
     let client = client_authentication::authenticate(&server.clients, shown, patience).await?;
     let asked = Asked {
         server,
@@ -99,19 +105,22 @@ pub(crate) async fn answer(
     let tokens = match grant_type {
         GrantType::AuthorizationCode => authorization_code(&asked).await?,
         GrantType::RefreshToken => refresh_token(&asked).await?,
+        GrantType::DeviceCode => device_code(&asked).await?,
     };
     keep_client(&asked).await;
     let id_token = id_token(&asked, &tokens);
     Ok(TokenAnswer { tokens, id_token })
 }
 
-fn grant_type(form: &TokenForm<'_>) -> Result<GrantType, TokenRequestError> {
-    match form.grant_type {
-        Some("authorization_code") => Ok(GrantType::AuthorizationCode),
-        Some("refresh_token") => Ok(GrantType::RefreshToken),
-        Some(_) => Err(TokenRequestError::UnsupportedGrantType),
-        None => Err(TokenRequestError::MissingParameter("grant_type")),
-    }
+fn grant_type(form: &TokenForm<'_>, device_flow: bool) -> Result<GrantType, TokenRequestError> {
+    let asked = form
+        .grant_type
+        .ok_or(TokenRequestError::MissingParameter("grant_type"))?;
+    GrantType::ALL
+        .into_iter()
+        .filter(|known| device_flow || *known != GrantType::DeviceCode)
+        .find(|known| known.as_str() == asked)
+        .ok_or(TokenRequestError::UnsupportedGrantType)
 }
 
 async fn authorization_code(asked: &Asked<'_>) -> Result<IssuedTokens, TokenRequestError> {
@@ -148,6 +157,24 @@ async fn refresh_token(asked: &Asked<'_>) -> Result<IssuedTokens, TokenRequestEr
         network: asked.network,
     });
     Ok(asked.patience.once(rotated).await?)
+}
+
+/// A poll (RFC 8628 §3.4).
+async fn device_code(asked: &Asked<'_>) -> Result<IssuedTokens, TokenRequestError> {
+    if !asked.client.may_use(GrantType::DeviceCode) {
+        return Err(TokenRequestError::GrantTypeNotRegistered);
+    }
+    let device_code = asked
+        .form
+        .device_code
+        .ok_or(TokenRequestError::MissingParameter("device_code"))?;
+    let polled = asked.server.grants.poll_device(DevicePoll {
+        device_code,
+        client: &asked.client.id,
+        resource: asked.resource()?,
+        network: asked.network,
+    });
+    Ok(asked.patience.once(polled).await?)
 }
 
 // === impl Asked ===

@@ -6,11 +6,19 @@ use minijinja::{Environment, Error, Template, UndefinedBehavior};
 
 pub(super) const LAYOUT: &str = "_layout.html";
 
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: [(&str, &str); 11] = [
     (LAYOUT, include_str!("../../../../templates/_layout.html")),
     (
         "confirm-login.html",
         include_str!("../../../../templates/confirm-login.html"),
+    ),
+    (
+        "confirm-device.html",
+        include_str!("../../../../templates/confirm-device.html"),
+    ),
+    (
+        "device.html",
+        include_str!("../../../../templates/device.html"),
     ),
     (
         "login.html",

@@ -2,7 +2,8 @@ use std::fs;
 
 use super::*;
 use crate::pages::view::{
-    ClientView, Connect, Consent, Leave, Login, LogoutPage, Notice, Problem, UnknownClient,
+    ClientView, Connect, Consent, DeviceCode, DeviceConsent, DeviceNotice, Leave, Login,
+    LogoutPage, Notice, Problem, UnknownClient,
 };
 
 fn built_in() -> Pages {
@@ -35,6 +36,9 @@ fn every_page(pages: &Pages) -> Vec<Page> {
         pages.render(&Connect::sample()),
         pages.render(&LogoutPage::sample()),
         pages.render(&Notice::sample()),
+        pages.render(&DeviceCode::sample()),
+        pages.render(&DeviceConsent::sample()),
+        pages.render(&DeviceNotice::sample()),
     ]
 }
 
@@ -75,6 +79,8 @@ fn only_pages_with_forms_may_send_forms() {
         pages.render(&Consent::sample()),
         pages.render(&Login::sample()),
         pages.render(&LogoutPage::sample()),
+        pages.render(&DeviceCode::sample()),
+        pages.render(&DeviceConsent::sample()),
     ] {
         assert!(page.policy.contains("form-action 'self'"));
         assert_eq!(page.referrer, "same-origin");

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{ApplicationType, ClientMetadata, InvalidClientMetadata, TokenEndpointAuthMethod};
+use super::{
+    ApplicationType, ClientMetadata, GrantType, InvalidClientMetadata, TokenEndpointAuthMethod,
+};
 use crate::{
     redirect_uri::{AllowedRedirectHosts, RedirectUri},
     scope::ScopeSet,
@@ -24,11 +26,15 @@ pub(super) fn metadata(
     members: &Members,
     hosts: &AllowedRedirectHosts,
 ) -> Result<ClientMetadata, InvalidClientMetadata> {
-    let redirect_uris = redirect_uris(members, hosts)?;
-    grant_types(members)?;
-    response_types(members)?;
+    let grant_types = grant_types(members)?;
+    let redirects = grant_types.contains(&GrantType::AuthorizationCode);
+    let redirect_uris = redirect_uris(members, hosts, redirects)?;
+    if redirects {
+        response_types(members)?;
+    }
     Ok(ClientMetadata {
         redirect_uris,
+        grant_types,
         token_endpoint_auth_method: auth_method(members)?,
         application_type: application_type(members)?,
         client_name: name(members)?,
@@ -49,12 +55,14 @@ pub(super) fn metadata(
     })
 }
 
+/// RFC 7591 §2: clients of flows with redirects must register where to; others need not.
 fn redirect_uris(
     members: &Members,
     hosts: &AllowedRedirectHosts,
+    are_needed: bool,
 ) -> Result<Vec<RedirectUri>, InvalidClientMetadata> {
     let list = texts(members, "redirect_uris")?.unwrap_or_default();
-    if list.is_empty() {
+    if list.is_empty() && are_needed {
         return Err(InvalidClientMetadata::NoRedirectUri);
     }
     if list.len() > MAX_REDIRECT_URIS {
@@ -99,15 +107,29 @@ fn post_logout_redirect_uris(
 }
 
 /// Other grant types than ours are dropped (RFC 7591 §3.2.1 lets the server replace values), but
-/// a client that cannot do `authorization_code` could never use its registration.
-fn grant_types(members: &Members) -> Result<(), InvalidClientMetadata> {
-    match texts(members, "grant_types")? {
-        Some(types) if !types.contains(&"authorization_code") => Err(wrong(
-            "grant_types",
-            "authorization_code must be among them",
-        )),
-        _ => Ok(()),
+/// a client that can neither be redirected to nor is a device could never use its registration. A
+/// refresh token is always given.
+fn grant_types(members: &Members) -> Result<Vec<GrantType>, InvalidClientMetadata> {
+    const MEMBER: &str = "grant_types";
+    let Some(names) = texts(members, MEMBER)? else {
+        return Ok(GrantType::defaults());
+    };
+    let begins = |grant_type: &GrantType| *grant_type != GrantType::RefreshToken;
+    let asked = |grant_type: &GrantType| names.contains(&grant_type.as_str());
+    if !GrantType::ALL
+        .iter()
+        .filter(|known| begins(known))
+        .any(asked)
+    {
+        return Err(wrong(
+            MEMBER,
+            "authorization_code or urn:ietf:params:oauth:grant-type:device_code must be among them",
+        ));
     }
+    let kept = GrantType::ALL
+        .into_iter()
+        .filter(|known| !begins(known) || asked(known));
+    Ok(kept.collect())
 }
 
 fn response_types(members: &Members) -> Result<(), InvalidClientMetadata> {

@@ -40,6 +40,7 @@ fn unknown_members_are_neither_read_nor_kept() {
         names,
         [
             "application_type",
+            "grant_types",
             "redirect_uris",
             "token_endpoint_auth_method"
         ]
@@ -121,6 +122,59 @@ fn mixed_redirect_uris_of_one_client_are_accepted() {
     }))
     .unwrap();
     assert_eq!(metadata.redirect_uris.len(), 4);
+}
+
+const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+#[test]
+fn a_refresh_token_goes_with_each_way_to_begin() {
+    use GrantType::{AuthorizationCode, DeviceCode, RefreshToken};
+    let of = |grant_types: Value| {
+        let members =
+            json!({ "redirect_uris": ["https://a.example/"], "grant_types": grant_types });
+        parse(&members).map(|metadata| metadata.grant_types)
+    };
+    let both = vec![AuthorizationCode, RefreshToken];
+    assert_eq!(of(Value::Null), Ok(both.clone()));
+    assert_eq!(of(json!(["authorization_code"])), Ok(both.clone()));
+    assert_eq!(of(json!(["authorization_code", "password"])), Ok(both));
+    assert_eq!(of(json!([DEVICE])), Ok(vec![RefreshToken, DeviceCode]));
+    let all = vec![AuthorizationCode, RefreshToken, DeviceCode];
+    assert_eq!(of(json!([DEVICE, "authorization_code"])), Ok(all));
+    for none in [json!([]), json!(["refresh_token"]), json!(["implicit"])] {
+        assert!(of(none).is_err());
+    }
+}
+
+#[test]
+fn a_client_without_redirects_needs_no_redirect_uri() {
+    let metadata = parse(&json!({ "grant_types": [DEVICE], "response_types": [] })).unwrap();
+    assert!(metadata.redirect_uris.is_empty());
+    let members = json!({ "grant_types": [DEVICE, "authorization_code"] });
+    assert_eq!(parse(&members), Err(InvalidClientMetadata::NoRedirectUri));
+    // One that is given is checked all the same.
+    let members = json!({ "grant_types": [DEVICE], "redirect_uris": ["javascript:alert(1)"] });
+    assert!(parse(&members).is_err());
+}
+
+#[test]
+fn where_there_is_no_device_flow_a_client_needs_another() {
+    let only = parse(&json!({ "grant_types": [DEVICE] })).unwrap();
+    assert!(only.without_device_flow().is_err());
+    let both = json!({
+        "grant_types": [DEVICE, "authorization_code"], "redirect_uris": ["https://a.example/"],
+    });
+    let left = parse(&both).unwrap().without_device_flow().unwrap();
+    assert_eq!(left.grant_types, GrantType::defaults());
+}
+
+#[test]
+fn a_registration_of_an_earlier_release_is_read() {
+    let metadata = parse(&json!({ "redirect_uris": ["https://a.example/"] })).unwrap();
+    let mut stored = serde_json::to_value(&metadata).unwrap();
+    stored.as_object_mut().unwrap().remove("grant_types");
+    let read: ClientMetadata = serde_json::from_value(stored).unwrap();
+    assert_eq!(read, metadata);
 }
 
 proptest! {

@@ -27,6 +27,7 @@ pub(super) struct Issuing {
     pub(super) allowed_redirect_hosts: AllowedRedirectHosts,
     pub(super) require_pushed_requests: bool,
     pub(super) clients: Vec<PreregisteredClient>,
+    pub(super) device_flow: bool,
 }
 
 const DEFAULT_SCOPES: &str = "openid offline_access";
@@ -67,6 +68,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
             },
         ),
         clients: reader.file().clients.clone(),
+        device_flow: reader.value_or(
+            &variable::MCP_AUTH_PROXY_DEVICE,
+            true,
+            "on",
+            values::on_or_off,
+        ),
         require_pushed_requests: reader.value_or(
             &variable::MCP_AUTH_PROXY_REQUIRE_PUSHED_REQUESTS,
             false,

@@ -45,6 +45,7 @@ fn the_least_configuration_serves_with_the_defaults() {
     assert_eq!(config.log.app_name, "mcp-auth-proxy");
     assert_eq!(config.log.environment, "development");
     assert!(!config.log.json && !config.verify_release && !config.strict_offline_access);
+    assert!(config.device_flow);
     let StoreConfig::Embedded { directory } = &config.store;
     assert_eq!(
         directory.to_str(),

@@ -181,6 +181,7 @@ fn wrong_values_are_told_why() {
             "https://claude.ai/x",
             "neither host",
         ),
+        ("MCP_AUTH_PROXY_DEVICE", "false", "neither `on` nor `off`"),
         ("MCP_AUTH_PROXY_DATA_DIR", "/dev/null", "no directory"),
         ("MCP_AUTH_PROXY_CACHE_MB", "0", "not between 1 and"),
         ("MCP_AUTH_PROXY_CACHE_MB", "64 MiB", "no whole number"),

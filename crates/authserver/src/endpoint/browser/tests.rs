@@ -2,6 +2,7 @@
 
 mod authorize;
 mod callback;
+mod device;
 mod interaction;
 mod local;
 mod preregistered;

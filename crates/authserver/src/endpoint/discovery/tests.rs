@@ -258,6 +258,7 @@ async fn every_announced_endpoint_answers() {
             names,
             [
                 "authorization_endpoint",
+                "device_authorization_endpoint",
                 "end_session_endpoint",
                 "introspection_endpoint",
                 "jwks_uri",

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::{
-    client::Client,
+    client::{Client, GrantType},
     oauth_error::{OAuthError, OAuthErrorCode as Code},
     pkce::CodeChallenge,
     redirect_uri::RedirectUri,
@@ -14,7 +14,7 @@ use domain::{
 use super::{Asked, Way};
 use crate::{
     flow::{
-        interaction::{AuthorizationRequest, display_name},
+        interaction::{AuthorizationRequest, Redirect, Reply, display_name},
         resource,
     },
     server::Settings,
@@ -35,6 +35,12 @@ pub(super) fn check(
             "the parameter {name} is given more than once"
         )));
     }
+    if !client.may_use(GrantType::AuthorizationCode) {
+        return Err(OAuthError::new(
+            Code::UnauthorizedClient,
+            "this client did not register for the grant type authorization_code",
+        ));
+    }
     request_object(asked)?;
     pushed(settings, asked, &client)?;
     response(asked)?;
@@ -46,10 +52,12 @@ pub(super) fn check(
     Ok(AuthorizationRequest {
         client_name: display_name(&client).to_owned(),
         client: client.id,
-        redirect_uri,
-        state: bounded("state", asked.state)?,
-        nonce: bounded("nonce", asked.nonce)?,
-        code_challenge,
+        reply: Reply::Redirect(Redirect {
+            uri: redirect_uri,
+            state: bounded("state", asked.state)?,
+            nonce: bounded("nonce", asked.nonce)?,
+            code_challenge,
+        }),
         resource: target(settings, asked)?,
         scopes: scopes(settings, limit, asked.scope)?,
         prompt,
@@ -163,7 +171,7 @@ fn asks_consent(asked: &Asked<'_>) -> bool {
 }
 
 /// No scope, or none that this client can have, means the usual ones: the page names them.
-fn scopes(
+pub(in crate::flow) fn scopes(
     settings: &Settings,
     limit: Option<&ScopeSet>,
     asked: Option<&str>,

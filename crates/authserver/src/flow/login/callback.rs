@@ -18,7 +18,7 @@ use super::{FinishError, Opened, ToProvider, find_resource};
 use crate::{
     AuthServer,
     flow::{
-        answer::{Answer, Outcome},
+        answer::Ending,
         browser::BrowserId,
         interaction::{InteractionError, InteractionId, Interactions, Stage},
     },
@@ -41,8 +41,8 @@ pub(crate) struct Returned<'a> {
 
 /// Where a callback leads.
 pub(crate) enum Completed {
-    /// Back to the client.
-    Answered(Answer),
+    /// To its end.
+    Answered(Ending),
     /// To the provider once more: it does not know the `prompt` that it was sent.
     SentAgain(ToProvider),
 }
@@ -206,7 +206,7 @@ async fn exchange(
     provider: &UpstreamProvider,
     code: &str,
     secrets: &LoginSecrets,
-) -> Result<Answer, CallbackError> {
+) -> Result<Ending, CallbackError> {
     let id = opened.id;
     let granted = &opened.interaction.request.scopes;
     let more_scopes = opened.server.settings.identity_scopes(granted);
@@ -223,7 +223,7 @@ async fn exchange(
 }
 
 /// The provider said no, or could not say yes; the client is told in OAuth's words.
-async fn refused(opened: Opened<'_>, error: &str) -> Result<Answer, CallbackError> {
+async fn refused(opened: Opened<'_>, error: &str) -> Result<Ending, CallbackError> {
     let (code, description): (_, Cow<'static, str>) = match error {
         "access_denied" => (
             OAuthErrorCode::AccessDenied,
@@ -255,7 +255,7 @@ async fn refused(opened: Opened<'_>, error: &str) -> Result<Answer, CallbackErro
         "the identity provider answered a login with an error",
     );
     let error = OAuthError::new(code, description);
-    Ok(Answer::to(&request, Outcome::Error(error)))
+    Ok(opened.refuse(&request, error).await?)
 }
 
 /// An error code of OAuth's form, or nothing of it.

@@ -7,7 +7,7 @@ use idp::provider::IdentityProvider;
 
 use super::{FinishError, Opened};
 use crate::flow::{
-    answer::Answer,
+    answer::Ending,
     interaction::{InteractionError, Stage},
 };
 
@@ -47,7 +47,7 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// See [`LocalLoginError`].
-    pub(crate) async fn log_in(self, typed: Typed<'_>) -> Result<Answer, LocalLoginError> {
+    pub(crate) async fn log_in(self, typed: Typed<'_>) -> Result<Ending, LocalLoginError> {
         let resource = self.resource()?;
         let (Stage::AtLogin, IdentityProvider::Local(provider)) =
             (&self.interaction.stage, &resource.provider)

@@ -204,6 +204,7 @@ impl World {
             scopes: ScopeSet::parse("openid offline_access").unwrap(),
             callback_path: "/interaction/identity/callback".to_owned(),
             allowed_redirect_hosts: plan.hosts,
+            device_flow: true,
             require_pushed_requests: plan.require_pushed_requests,
             clients: plan.clients,
             scope_details: plan.scope_details,
