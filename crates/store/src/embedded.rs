@@ -5,6 +5,7 @@
 //! steps beside the writes. Reads judge expiry by the record. Writes go through one thread that
 //! commits what is queued, so that many waiters share one flush.
 
+mod key;
 mod tables;
 mod writer;
 
@@ -24,7 +25,8 @@ use domain::{
 use redb::{Database, DatabaseError, ReadableDatabase as _};
 
 use self::{
-    tables::{FORMAT, Key, Tables},
+    key::Key,
+    tables::{FORMAT, Tables},
     writer::Writer,
 };
 use crate::{

@@ -1,4 +1,4 @@
-//! Keys, records and deadlines of the embedded store, and the steps made of them.
+//! Records and deadlines of the embedded store, and the steps made of them.
 
 mod devices;
 
@@ -13,7 +13,10 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use super::Bounds;
+use super::{
+    Bounds,
+    key::{CLIENT, INTERACTION, Key},
+};
 use crate::{OperationId, Replaced, Settled, StoredGrant, StoredIdentity, stored::GrantHeader};
 
 /// Format of the file as a whole; raised when an older release could not read it any more.
@@ -31,13 +34,6 @@ const UNUSED: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("unus
 /// (deadline, key): interactions, the next to expire first.
 const INTERACTIONS: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("interactions");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-
-/// The key of a record: a letter for its kind, then its name.
-#[derive(Clone)]
-pub(super) struct Key(Vec<u8>);
-
-const CLIENT: u8 = b'c';
-const INTERACTION: u8 = b'n';
 
 /// The tables in a read transaction.
 pub(super) struct Snapshot {
@@ -84,52 +80,6 @@ pub(super) fn prepare(database: &Database) -> Result<u64, redb::Error> {
     Ok(format)
 }
 
-// === impl Key ===
-
-impl Key {
-    pub(super) fn client(client: &ClientId) -> Self {
-        Self::new(CLIENT, &[client.as_str().as_bytes()])
-    }
-
-    pub(super) fn interaction(uid: &[u8; 16]) -> Self {
-        Self::new(INTERACTION, &[uid])
-    }
-
-    pub(super) fn state(state: &[u8; 32]) -> Self {
-        Self::new(b's', &[state])
-    }
-
-    pub(super) fn grant(grant: &GrantId) -> Self {
-        Self::new(b'g', &[grant.as_bytes()])
-    }
-
-    pub(super) fn identity(grant: &GrantId) -> Self {
-        Self::new(b'i', &[grant.as_bytes()])
-    }
-
-    pub(super) fn device(grant: &GrantId) -> Self {
-        Self::new(b'd', &[grant.as_bytes()])
-    }
-
-    pub(super) fn user_code(user_code: &[u8; 16]) -> Self {
-        Self::new(b'e', &[user_code])
-    }
-
-    /// The entry of a grant under its holder, or the prefix of all of them.
-    pub(super) fn holder(holder: &[u8; 32], grant: Option<&GrantId>) -> Self {
-        let grant = grant.map_or(&[][..], |grant| grant.as_bytes());
-        Self::new(b'u', &[holder, grant])
-    }
-
-    fn new(kind: u8, parts: &[&[u8]]) -> Self {
-        let mut key = vec![kind];
-        for part in parts {
-            key.extend_from_slice(part);
-        }
-        Self(key)
-    }
-}
-
 // === impl Snapshot ===
 
 impl Snapshot {
@@ -166,9 +116,9 @@ impl Snapshot {
         now: Timestamp,
     ) -> Result<Vec<GrantId>, redb::Error> {
         let mut grants = Vec::new();
-        for entry in self.records.range(prefix.0.as_slice()..)? {
+        for entry in self.records.range(prefix.as_bytes()..)? {
             let (key, value) = entry?;
-            let Some(rest) = key.value().strip_prefix(prefix.0.as_slice()) else {
+            let Some(rest) = key.value().strip_prefix(prefix.as_bytes()) else {
                 break;
             };
             let live = split_deadline(value.value()).is_some_and(|(deadline, _)| deadline > now);
@@ -220,14 +170,14 @@ impl<'transaction> Tables<'transaction> {
         let mut bytes = Vec::with_capacity(8 + value.len());
         bytes.extend_from_slice(&deadline.as_unix().to_be_bytes());
         bytes.extend_from_slice(value);
-        self.records.insert(key.0.as_slice(), bytes.as_slice())?;
+        self.records.insert(key.as_bytes(), bytes.as_slice())?;
         self.deadlines
-            .insert((deadline.as_unix(), key.0.as_slice()), ())?;
+            .insert((deadline.as_unix(), key.as_bytes()), ())?;
         Ok(())
     }
 
     pub(super) fn remove(&mut self, key: &Key) -> Result<(), redb::Error> {
-        self.records.remove(key.0.as_slice())?;
+        self.records.remove(key.as_bytes())?;
         Ok(())
     }
 
@@ -242,7 +192,7 @@ impl<'transaction> Tables<'transaction> {
         let deadline = self.now.plus(ttl);
         self.put_until(key, value, deadline)?;
         self.interactions
-            .insert((deadline.as_unix(), key.0.as_slice()), ())?;
+            .insert((deadline.as_unix(), key.as_bytes()), ())?;
         while self.interactions.len()? > self.bounds.interactions {
             let Some(first) = self.interactions.pop_first()?.map(|(entry, _)| {
                 let (_, key) = entry.value();
@@ -259,7 +209,7 @@ impl<'transaction> Tables<'transaction> {
         let Some((deadline, value)) = record(&self.records, key, self.now)? else {
             return Ok(None);
         };
-        let entry = (deadline.as_unix(), key.0.as_slice());
+        let entry = (deadline.as_unix(), key.as_bytes());
         self.interactions.remove(entry)?;
         self.remove(key)?;
         Ok(Some(value))
@@ -278,7 +228,7 @@ impl<'transaction> Tables<'transaction> {
             registration,
         };
         self.put(&key, &stored.encode(), ttl)?;
-        self.unused.insert((newest + 1, key.0.as_slice()), ())?;
+        self.unused.insert((newest + 1, key.as_bytes()), ())?;
         while self.unused.len()? > self.bounds.unused_clients {
             let Some(oldest) = self.unused.pop_first()?.map(|(entry, _)| {
                 let (_, key) = entry.value();
@@ -303,8 +253,7 @@ impl<'transaction> Tables<'transaction> {
         let Some(stored) = StoredClient::decode(&bytes) else {
             return Ok(false);
         };
-        self.unused
-            .remove((stored.unused_order, key.0.as_slice()))?;
+        self.unused.remove((stored.unused_order, key.as_bytes()))?;
         let used = StoredClient {
             unused_order: 0,
             registration: stored.registration,
@@ -491,7 +440,7 @@ fn record(
     key: &Key,
     now: Timestamp,
 ) -> Result<Option<(Timestamp, Vec<u8>)>, redb::Error> {
-    let Some(bytes) = records.get(key.0.as_slice())? else {
+    let Some(bytes) = records.get(key.as_bytes())? else {
         return Ok(None);
     };
     Ok(split_deadline(bytes.value())
