@@ -122,6 +122,70 @@ async fn every_page_is_sound_light_dark_and_narrow() -> Result<()> {
     Ok(())
 }
 
+/// A person at a phone connects the television in front of them.
+#[tokio::test]
+async fn a_device_is_connected_at_a_phone() -> Result<()> {
+    let stage = Stage::open().await?;
+    for color_scheme in ["light", "dark"] {
+        let codes = device_codes(&stage).await?;
+        let options = ChromiumOptions {
+            color_scheme,
+            width: 360,
+            script: false,
+        };
+        let mut chromium = Chromium::start(options).await?;
+        let complete = codes["verification_uri_complete"].as_str().unwrap();
+        chromium.open(&complete.parse()?).await?;
+        sound(&mut chromium).await?;
+        shot(&mut chromium, &format!("device-prefilled-{color_scheme}")).await?;
+        let page = codes["verification_uri"].as_str().unwrap();
+        chromium.open(&page.parse()?).await?;
+        focus(&mut chromium, "input[name=user_code]").await?;
+        let user_code = codes["user_code"].as_str().unwrap().to_lowercase();
+        chromium
+            .command("type", json!({ "text": user_code }))
+            .await?;
+        shot(&mut chromium, &format!("device-{color_scheme}")).await?;
+        press(&mut chromium, "Enter", true).await?;
+        let consent = sound(&mut chromium).await?;
+        let text = consent["text"].as_str().unwrap();
+        assert!(
+            text.contains("Television") && text.contains("127.0.0.1"),
+            "{text}"
+        );
+        shot(&mut chromium, &format!("device-consent-{color_scheme}")).await?;
+        chromium
+            .command("click", json!({ "selector": "button:text-is('Cancel')" }))
+            .await?;
+        let refused = sound(&mut chromium).await?;
+        assert!(
+            refused["text"]
+                .as_str()
+                .unwrap()
+                .contains("Nothing was allowed")
+        );
+        shot(&mut chromium, &format!("device-refused-{color_scheme}")).await?;
+        no_complaints(&mut chromium, &stage).await?;
+    }
+    Ok(())
+}
+
+/// What a device gets that registers and asks.
+async fn device_codes(stage: &Stage) -> Result<Value> {
+    let metadata = json!({
+        "client_name": "Television",
+        "token_endpoint_auth_method": "none",
+        "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"],
+    });
+    let url = stage.proxy.url("/reg")?;
+    let request = stage.http()?.post(&url).json(&metadata);
+    let client: Value = serde_json::from_slice(&Reply::to(request).await?.body)?;
+    let url = stage.proxy.url("/device/auth")?;
+    let form = [("client_id", client["client_id"].as_str().unwrap())];
+    let request = stage.http()?.post(&url).form(&form);
+    Ok(serde_json::from_slice(&Reply::to(request).await?.body)?)
+}
+
 #[tokio::test]
 async fn the_consent_page_shows_what_is_decided() -> Result<()> {
     let stage = Stage::open().await?;
