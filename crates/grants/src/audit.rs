@@ -88,8 +88,8 @@ pub(crate) fn theft(grant: &GrantId, facts: &Facts, generation: u32, network: Cl
 pub(crate) fn foreign_client(grant: &GrantId, facts: &Facts, shown_by: &domain::id::ClientId) {
     tracing::warn!(
         grant.id = %grant,
-        client.id = %facts.client,
-        shown_by = %shown_by,
+        client.id = %shown_by,
+        grant.client = %facts.client,
         "a token was shown by another client than its own; refused, nothing is ended"
     );
 }
