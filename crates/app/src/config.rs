@@ -8,7 +8,8 @@ use std::{
 };
 
 use domain::{
-    base_url::BaseUrl, redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString,
+    base_url::BaseUrl, client::ClientDomains, redirect_uri::AllowedRedirectHosts, scope::ScopeSet,
+    secret::SecretString,
 };
 use gateway::process::Command;
 use ipnet::IpNet;
@@ -108,6 +109,8 @@ pub(crate) struct Config {
     pub(crate) allowed_redirect_hosts: AllowedRedirectHosts,
     /// Clients that need not register.
     pub(crate) clients: Vec<authserver::PreregisteredClient>,
+    /// Whether, and whose, client metadata documents are taken.
+    pub(crate) client_documents: Option<ClientDocumentsConfig>,
     /// Whether authorization requests count only if they were pushed.
     pub(crate) require_pushed_requests: bool,
     /// Whether devices without a browser may ask for access.
@@ -237,6 +240,15 @@ pub(crate) enum LogLevel {
     Debug,
     /// And everything (`silly`, `trace`).
     Trace,
+}
+
+/// How client metadata documents are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientDocumentsConfig {
+    /// Whose.
+    pub(crate) domains: ClientDomains,
+    /// Whether they may lie on this machine.
+    pub(crate) allows_loopback: bool,
 }
 
 /// Lives of what we issue.

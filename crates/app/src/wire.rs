@@ -4,10 +4,11 @@ use std::{fs, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use authserver::{
-    AuthServer, Limits, ProtectedResource, Settings,
+    AuthServer, ClientDocumentSettings, Limits, ProtectedResource, Settings,
     pages::{Branding, Pages, Theme},
 };
 use domain::resource::Resource;
+use fetch::{FetchSettings, Fetcher};
 use gateway::{Gateway, GatewaySettings, McpServer};
 use grants::{GrantSettings, Grants};
 use idp::{
@@ -121,6 +122,7 @@ pub(crate) fn assemble(
             scopes: config.scopes.clone(),
             callback_path: config.callback_path.clone(),
             allowed_redirect_hosts: config.allowed_redirect_hosts.clone(),
+            client_documents: client_documents(config)?,
             require_pushed_requests: config.require_pushed_requests,
             scope_details: config.scope_details.clone(),
             clients: config.clients.clone(),
@@ -153,6 +155,20 @@ pub(crate) fn assemble(
         edge: Arc::new(edge),
         health,
     })
+}
+
+fn client_documents(config: &Config) -> Result<Option<ClientDocumentSettings>> {
+    let Some(documents) = &config.client_documents else {
+        return Ok(None);
+    };
+    let fetcher = Fetcher::new(&FetchSettings {
+        allows_loopback: documents.allows_loopback,
+        ca_certificates: certificates(config)?,
+    })?;
+    Ok(Some(ClientDocumentSettings {
+        fetcher: Arc::new(fetcher),
+        domains: documents.domains.clone(),
+    }))
 }
 
 fn protected_resources(

@@ -1,4 +1,6 @@
-//! Registered clients, as the store keeps them.
+//! The clients: registered ones, as the store keeps them, and those that a document describes.
+
+pub(crate) mod documents;
 
 #[cfg(test)]
 mod tests;
@@ -6,19 +8,26 @@ mod tests;
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use domain::{
-    client::Client,
+    address::ClientNetwork,
+    client::{Client, DocumentUrl},
     id::ClientId,
     time::{Clock, Timestamp},
 };
 use quick_cache::sync::Cache;
 use store::{Store, StoreUnavailable};
 
+use self::documents::{ClientDocuments, DocumentFault};
 use crate::Settings;
 
 /// How long a registration is kept that never led to a login.
 pub(crate) const UNUSED_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a registration is kept after its last use.
 pub(crate) const USED_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long a client that a document describes is kept in the store, for times at which that cannot
+/// be had: a day as fresh at most, and a day beyond.
+const SNAPSHOT_LIFE: Duration = Duration::from_secs(2 * 24 * 3600);
+/// That copy is written at most so often by one process.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(3600);
 /// A registration in use is extended at most so often by one process.
 const EXTEND_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Clients whose last extension is remembered; a forgotten one is only extended once more.
@@ -34,6 +43,19 @@ pub(crate) struct Clients {
     extended: Cache<ClientId, Timestamp>,
     /// Those of the configuration, which no registration can displace.
     preregistered: HashMap<ClientId, Client>,
+    documents: Option<ClientDocuments>,
+}
+
+/// Why a client could not be looked up.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum FindError {
+    /// The store is away, or holds a record that this release cannot read: neither may look like
+    /// an unknown client, since clients throw their credentials away then.
+    #[error(transparent)]
+    Unavailable(#[from] StoreUnavailable),
+    /// Its document does not make it known.
+    #[error(transparent)]
+    Document(#[from] DocumentFault),
 }
 
 // === impl Clients ===
@@ -45,23 +67,87 @@ impl Clients {
             .iter()
             .map(|known| (known.client.id.clone(), known.client.clone()))
             .collect();
+        let documents = settings.client_documents.as_ref().map(|documents| {
+            let redirect_hosts = settings.allowed_redirect_hosts.clone();
+            ClientDocuments::new(documents, redirect_hosts, Arc::clone(&clock))
+        });
         Self {
             preregistered,
+            documents,
             store,
             clock,
             extended: Cache::new(REMEMBERED),
         }
     }
 
-    /// Finds a client; `None` if it never registered, or was forgotten.
+    /// Finds a client, for the network that asks; `None` if it never registered, or was forgotten.
     ///
     /// # Errors
-    /// If the store is away, or holds a record that this release cannot read: neither may look
-    /// like an unknown client, since clients throw their credentials away then.
-    pub(crate) async fn find(&self, id: &ClientId) -> Result<Option<Client>, StoreUnavailable> {
+    /// See [`FindError`].
+    pub(crate) async fn find(
+        &self,
+        id: &ClientId,
+        asker: ClientNetwork,
+    ) -> Result<Option<Client>, FindError> {
         if let Some(client) = self.preregistered.get(id) {
             return Ok(Some(client.clone()));
         }
+        match &self.documents {
+            Some(documents) if DocumentUrl::is_meant_by(id.as_str()) => {
+                self.find_described(documents, id, asker).await.map(Some)
+            }
+            _ => Ok(self.load(id).await?),
+        }
+    }
+
+    /// A client by its document. While that cannot be had, the copy in the store speaks for it:
+    /// no session ends because the host of a document is down.
+    async fn find_described(
+        &self,
+        documents: &ClientDocuments,
+        id: &ClientId,
+        asker: ClientNetwork,
+    ) -> Result<Client, FindError> {
+        let url = documents.url(id)?;
+        let fault = match documents.find(id, &url, asker).await {
+            Ok(client) => return Ok(client),
+            Err(fault) => fault,
+        };
+        let kept = self.load(id).await.unwrap_or_else(|unavailable| {
+            tracing::warn!(client.id = %id, cause = %unavailable, "the kept copy of a client's document could not be read");
+            None
+        });
+        match kept {
+            Some(client) => {
+                tracing::warn!(
+                    client.id = %id, cause = %fault,
+                    "a client's document could not be had; the kept copy is used on"
+                );
+                Ok(client)
+            }
+            None => Err(fault.into()),
+        }
+    }
+
+    /// What is remembered of a client; its document is not asked for again.
+    ///
+    /// # Errors
+    /// If the store is away, or holds a record that this release cannot read.
+    pub(crate) async fn remembered(
+        &self,
+        id: &ClientId,
+    ) -> Result<Option<Client>, StoreUnavailable> {
+        if let Some(client) = self.preregistered.get(id) {
+            return Ok(Some(client.clone()));
+        }
+        let documents = self.documents.as_ref();
+        match documents.and_then(|documents| documents.known(id)) {
+            Some(client) => Ok(Some(client)),
+            None => self.load(id).await,
+        }
+    }
+
+    async fn load(&self, id: &ClientId) -> Result<Option<Client>, StoreUnavailable> {
         let Some(record) = self.store.load_client(id).await? else {
             return Ok(None);
         };
@@ -92,6 +178,40 @@ impl Clients {
         if self.preregistered.contains_key(id) {
             return Ok(true);
         }
+        match &self.documents {
+            Some(documents) if DocumentUrl::is_meant_by(id.as_str()) => {
+                self.keep_copy(documents, id).await?;
+                Ok(true)
+            }
+            _ => self.extend(id).await,
+        }
+    }
+
+    /// Keeps what a client's document said last, for a bounded time.
+    async fn keep_copy(
+        &self,
+        documents: &ClientDocuments,
+        id: &ClientId,
+    ) -> Result<(), StoreUnavailable> {
+        let now = self.clock.now();
+        let last = self.extended.get(id);
+        if last.is_some_and(|last| now.since(last) < SNAPSHOT_EVERY) {
+            return Ok(());
+        }
+        let Some(client) = documents.known(id) else {
+            return Ok(());
+        };
+        let left = SNAPSHOT_LIFE.saturating_sub(now.since(client.issued_at));
+        self.store
+            .register_client(id, encode(&client)?, left)
+            .await?;
+        // In use: a flood of registrations does not push it out.
+        self.store.extend_client(id, left).await?;
+        self.extended.insert(id.clone(), now);
+        Ok(())
+    }
+
+    async fn extend(&self, id: &ClientId) -> Result<bool, StoreUnavailable> {
         let now = self.clock.now();
         let last = self.extended.get(id);
         if last.is_some_and(|last| now.since(last) < EXTEND_EVERY) {

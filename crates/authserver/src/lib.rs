@@ -13,6 +13,7 @@ mod server;
 #[cfg(test)]
 mod testing;
 
+pub use clients::documents::ClientDocumentSettings;
 pub use server::{
     AuthServer, Limits, PreregisteredClient, ProtectedResource, ScopeDetail, Settings, router,
 };

@@ -21,7 +21,7 @@ use jose::signing::SigningKeys;
 use store::Store;
 
 use crate::{
-    clients::Clients,
+    clients::{Clients, documents::ClientDocumentSettings},
     endpoint::{self, error},
     flow::{device::guesses::CodeGuesses, login::throttle::LoginThrottle},
     limits::RequestLimits,
@@ -51,6 +51,8 @@ pub struct Settings {
     pub clients: Vec<PreregisteredClient>,
     /// Bounds of requests.
     pub limits: Limits,
+    /// Whether, and whose, client metadata documents are taken.
+    pub client_documents: Option<ClientDocumentSettings>,
 }
 
 /// What the operator says of a scope.

@@ -1,6 +1,7 @@
 //! A whole authorization server for tests: real router, real embedded store, real grants, a clock
 //! that is moved by hand.
 
+pub(crate) mod document_host;
 mod store;
 
 use std::{
@@ -367,6 +368,7 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
             requests: setup.requests,
             window: Duration::from_secs(60),
         },
+        client_documents: None,
     }
 }
 

@@ -22,6 +22,11 @@ impl ClientNetwork {
         })
     }
 
+    /// The address, or the first of the /64.
+    pub const fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// Bytes that name the network, to be hashed with a key.
     pub fn to_bytes(self) -> Vec<u8> {
         match self.0 {

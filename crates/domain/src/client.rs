@@ -1,11 +1,14 @@
 //! OAuth clients and their metadata (RFC 7591).
 
+mod document;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use document::{ClientDomains, DocumentUrl, DomainList, InvalidDocumentUrl};
 
 use crate::{
     id::ClientId,

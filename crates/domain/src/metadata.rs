@@ -111,6 +111,7 @@ pub struct AuthorizationServerMetadata {
     introspection_signing_alg_values_supported: Vec<String>,
     code_challenge_methods_supported: &'static [&'static str],
     authorization_response_iss_parameter_supported: bool,
+    client_id_metadata_document_supported: bool,
     prompt_values_supported: &'static [&'static str],
     subject_types_supported: &'static [&'static str],
     id_token_signing_alg_values_supported: Vec<String>,
@@ -168,6 +169,7 @@ impl AuthorizationServerMetadata {
             introspection_signing_alg_values_supported: algorithms.clone(),
             code_challenge_methods_supported: &["S256"],
             authorization_response_iss_parameter_supported: true,
+            client_id_metadata_document_supported: false,
             // `none` is understood, but can never succeed, since consent is always asked.
             prompt_values_supported: &["consent", "login", "select_account"],
             subject_types_supported: &["public"],
@@ -197,6 +199,16 @@ impl AuthorizationServerMetadata {
             require_pushed_authorization_requests: required,
             ..self
         }
+    }
+}
+
+impl AuthorizationServerMetadata {
+    /// The same, saying whether clients may name themselves by a metadata document
+    /// (draft-ietf-oauth-client-id-metadata-document §6).
+    #[must_use]
+    pub const fn with_client_documents(mut self, are_taken: bool) -> Self {
+        self.client_id_metadata_document_supported = are_taken;
+        self
     }
 }
 

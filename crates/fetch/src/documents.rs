@@ -66,7 +66,7 @@ struct Inner<T> {
     fetches: AtomicU64,
 }
 
-type Read<T> = dyn Fn(&Url, &[u8]) -> Result<T, String> + Send + Sync;
+type Read<T> = dyn Fn(&str, &[u8]) -> Result<T, String> + Send + Sync;
 type Flight<T> = BoxFuture<'static, Result<Entry<T>, FetchError>>;
 
 struct Entry<T> {
@@ -88,7 +88,7 @@ impl<T: Send + Sync + 'static> Documents<T> {
     /// what it should be.
     pub fn new(
         fetcher: Arc<Fetcher>,
-        read: impl Fn(&Url, &[u8]) -> Result<T, String> + Send + Sync + 'static,
+        read: impl Fn(&str, &[u8]) -> Result<T, String> + Send + Sync + 'static,
     ) -> Self {
         let options = OptionsBuilder::new()
             .estimated_items_capacity(1024)
@@ -114,18 +114,24 @@ impl<T: Send + Sync + 'static> Documents<T> {
         }))
     }
 
-    /// The document at `url`, for the network that asks (IPv6: its /64). From memory while it is
+    /// What is known of the document at `url`, if that may still serve; fetches nothing.
+    pub fn known(&self, url: &str, now: SystemTime) -> Option<Fetched<T>> {
+        let known = self.0.known.get(url)?;
+        known.is_usable(now).then_some(known.fetched)
+    }
+
+    /// The document at `url`, byte by byte as it is written, for the network that asks (IPv6: its /64). From memory while it is
     /// fresh; else fetched; where that fails, the last good copy for a day.
     ///
     /// # Errors
     /// If it cannot be had and there is no good copy.
     pub async fn get(
         &self,
-        url: &Url,
+        url: &str,
         asker: IpAddr,
         now: SystemTime,
     ) -> Result<Fetched<T>, FetchError> {
-        let known = self.0.known.get(url.as_str());
+        let known = self.0.known.get(url);
         if let Some(known) = &known
             && known.is_usable(now)
             && (now < known.fresh_until || now < known.retry_at)
@@ -136,7 +142,7 @@ impl<T: Send + Sync + 'static> Documents<T> {
             (Ok(entry), _) => Ok(entry.fetched),
             (Err(error), Some(known)) if known.is_usable(now) => {
                 tracing::warn!(
-                    url = %url, cause = %error,
+                    url, cause = %error,
                     "a document could not be fetched again; its last good copy is used on"
                 );
                 Ok(self.retry_later(url, known, now + RETRY_AFTER))
@@ -153,11 +159,11 @@ impl<T: Send + Sync + 'static> Documents<T> {
     pub async fn newer_than(
         &self,
         number: u64,
-        url: &Url,
+        url: &str,
         asker: IpAddr,
         now: SystemTime,
     ) -> Result<Option<Fetched<T>>, FetchError> {
-        let known = self.0.known.get(url.as_str());
+        let known = self.0.known.get(url);
         match known {
             Some(known) if known.fetched.number > number => return Ok(Some(known.fetched)),
             Some(known) if now < known.retry_at || now < known.fetched.at + FORCED_AFTER => {
@@ -172,42 +178,42 @@ impl<T: Send + Sync + 'static> Documents<T> {
         Ok(Some(entry.fetched))
     }
 
-    fn retry_later(&self, url: &Url, known: Entry<T>, retry_at: SystemTime) -> Fetched<T> {
+    fn retry_later(&self, url: &str, known: Entry<T>, retry_at: SystemTime) -> Fetched<T> {
         let fetched = known.fetched.clone();
         let entry = Entry { retry_at, ..known };
-        self.0.known.insert(url.as_str().to_owned(), entry);
+        self.0.known.insert(url.to_owned(), entry);
         fetched
     }
 
     /// Joins the fetch that is under way, or begins one. It runs while somebody waits for it.
     async fn fetch(
         &self,
-        url: &Url,
+        url: &str,
         asker: IpAddr,
         now: SystemTime,
     ) -> Result<Entry<T>, FetchError> {
         self.flight(url, asker, now).await
     }
 
-    fn flight(&self, url: &Url, asker: IpAddr, now: SystemTime) -> Shared<Flight<T>> {
+    fn flight(&self, url: &str, asker: IpAddr, now: SystemTime) -> Shared<Flight<T>> {
         let mut flights = self
             .0
             .flights
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let under_way = flights
-            .get(url.as_str())
+            .get(url)
             .and_then(WeakShared::upgrade)
             .filter(|flight| flight.peek().is_none());
         if let Some(flight) = under_way {
             return flight;
         }
         flights.retain(|_, flight| flight.upgrade().is_some());
-        let flight = fetch(Arc::clone(&self.0), url.clone(), asker, now)
+        let flight = fetch(Arc::clone(&self.0), url.to_owned(), asker, now)
             .boxed()
             .shared();
         if let Some(weak) = flight.downgrade() {
-            flights.insert(url.as_str().to_owned(), weak);
+            flights.insert(url.to_owned(), weak);
         }
         flight
     }
@@ -221,11 +227,12 @@ impl<T> fmt::Debug for Documents<T> {
 
 async fn fetch<T>(
     inner: Arc<Inner<T>>,
-    url: Url,
+    url: String,
     asker: IpAddr,
     now: SystemTime,
 ) -> Result<Entry<T>, FetchError> {
-    let answer = inner.fetcher.fetch(&url, asker).await?;
+    let target = Url::parse(&url).map_err(|_| FetchError::Url("it is no absolute URL"))?;
+    let answer = inner.fetcher.fetch(&target, asker).await?;
     let value = (inner.read)(&url, &answer.body).map_err(FetchError::Invalid)?;
     let fresh_until = now + fresh_for(&answer, now);
     let entry = Entry {
@@ -239,7 +246,7 @@ async fn fetch<T>(
         usable_until: fresh_until + STALE_AT_MOST,
         retry_at: now,
     };
-    inner.known.insert(url.into(), entry.clone());
+    inner.known.insert(url, entry.clone());
     Ok(entry)
 }
 

@@ -73,6 +73,7 @@ pub(super) fn load(
         drain: limits.drain,
         allowed_origins: limits.allowed_origins,
         allowed_redirect_hosts: issuing.allowed_redirect_hosts,
+        client_documents: issuing.client_documents,
         require_pushed_requests: issuing.require_pushed_requests,
         clients: issuing.clients,
         device_flow: issuing.device_flow,

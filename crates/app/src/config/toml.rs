@@ -89,13 +89,15 @@ const JSON: [&Variable; 3] = [
 ];
 
 /// Settings that hold lists.
-const LISTS: [&Variable; 7] = [
+const LISTS: [&Variable; 9] = [
     &variable::MCP_AUTH_PROXY_HOST,
     &variable::MCP_AUTH_PROXY_TRUSTED_PROXIES,
     &variable::MCP_AUTH_PROXY_PUBLIC_PATHS,
     &variable::IDENTITY_SCOPE,
     &variable::PROVIDER_SCOPE,
     &variable::MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS,
+    &variable::MCP_AUTH_PROXY_CLIENT_DOMAINS_ALLOW,
+    &variable::MCP_AUTH_PROXY_CLIENT_DOMAINS_DENY,
     &variable::MCP_AUTH_PROXY_ALLOWED_ORIGINS,
 ];
 

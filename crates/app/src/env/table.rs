@@ -356,6 +356,46 @@ variables! {
         example: "off",
     }
 
+    /// Whether clients may name themselves by the URL of a document that describes them.
+    ///
+    /// They need not register then (client ID metadata documents). The proxy reads such a document
+    /// from the public internet, by https, within narrow bounds. `off`: they have to register.
+    MCP_AUTH_PROXY_CLIENT_DOCUMENTS {
+        group: Group::Issuing,
+        default: "on",
+        allowed: "`on` or `off`",
+        example: "off",
+    }
+
+    /// The hosts whose client metadata documents are taken.
+    ///
+    /// `*.example.com` stands for every host below. Says nothing of clients that register.
+    MCP_AUTH_PROXY_CLIENT_DOMAINS_ALLOW {
+        group: Group::Issuing,
+        default: "all",
+        allowed: "hosts, or `*.` with a domain, separated by commas",
+        example: "claude.ai,chatgpt.com,*.example.com",
+    }
+
+    /// The hosts whose client metadata documents are not taken, even if they are allowed.
+    MCP_AUTH_PROXY_CLIENT_DOMAINS_DENY {
+        group: Group::Issuing,
+        default: "none",
+        allowed: "hosts, or `*.` with a domain, separated by commas",
+        example: "*.example.net",
+    }
+
+    /// Whether client metadata documents may lie on this machine, served by plain http.
+    ///
+    /// For developing a client only: whoever may begin a login can then make the proxy ask any
+    /// port of its own machine for a document.
+    MCP_AUTH_PROXY_ALLOW_LOOPBACK_CLIENT_DOCUMENTS {
+        group: Group::Issuing,
+        default: "false",
+        allowed: "`true` or `false`",
+        example: "true",
+    }
+
     // --- what is remembered ---
 
     /// The directory of the embedded store.

@@ -36,6 +36,7 @@ async fn every_endpoint_in_the_metadata_is_served() -> Result<()> {
             "authorization_response_iss_parameter_supported",
             json!(true),
         ),
+        ("client_id_metadata_document_supported", json!(true)),
     ] {
         assert_eq!(members[member], value, "{member}");
     }

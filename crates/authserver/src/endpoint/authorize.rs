@@ -59,7 +59,8 @@ pub(super) async fn begin(
         Some(browser) => (browser.clone(), false),
         None => (BrowserId::random(server.random.as_ref()), true),
     };
-    match authorize::authorize(&server, &asked, &browser).await {
+    let network = visit.context.network();
+    match authorize::authorize(&server, &asked, &browser, network).await {
         Ok(id) => {
             let mut response = see_other(&path::of(&server, path::INTERACTION, id));
             let cookie = is_new.then(|| cookie::issue(&browser, &server.settings.base_url));
@@ -255,6 +256,7 @@ fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Response {
                 display_name(&client)
             )],
         ),
+        Unusable::Document(fault) => server.tell(visit, Trouble::document(&fault)),
         Unusable::RedirectUriMissing(client) => bad_request(
             "The client did not say where to return",
             &[&format!(

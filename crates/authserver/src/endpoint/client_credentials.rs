@@ -8,7 +8,7 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use domain::secret::SecretString;
+use domain::{client::DocumentUrl, secret::SecretString};
 use percent_encoding::percent_decode_str;
 
 use super::parameters::Parameters;
@@ -58,9 +58,15 @@ pub(super) fn shown<'a>(
 pub(super) fn asker(shown: &ShownCredentials<'_>) -> Asker {
     const SECRETS: [&str; 5] = ["mpat1_", "mprt1_", "mpac1_", "mpdc1_", "mpcs1_"];
     const MAX_CHARS: usize = 64;
+    const MAX_URL_CHARS: usize = 256;
     let id = shown.basic.as_ref().map(|basic| basic.id.as_str());
     let fits = |id: &&str| {
-        id.len() <= MAX_CHARS
+        let longest = if DocumentUrl::is_meant_by(id) {
+            MAX_URL_CHARS
+        } else {
+            MAX_CHARS
+        };
+        id.len() <= longest
             && id.bytes().all(|byte| byte.is_ascii_graphic())
             && !SECRETS.iter().any(|prefix| id.contains(prefix))
     };

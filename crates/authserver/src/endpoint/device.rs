@@ -128,6 +128,7 @@ async fn judge(
                 .insert(header::RETRY_AFTER, retry_after(wait));
             Ok(response)
         }
+        Err(EnterError::Document(fault)) => Err(Trouble::document(&fault)),
         Err(EnterError::Unavailable(fault)) => Err(Trouble::unavailable(&fault)),
     }
 }

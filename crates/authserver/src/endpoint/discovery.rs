@@ -63,7 +63,8 @@ fn authorization_server(server: &AuthServer) -> Bytes {
         &settings.offered_scopes(),
         algorithms,
     )
-    .with_pushed_requests_required(settings.require_pushed_requests);
+    .with_pushed_requests_required(settings.require_pushed_requests)
+    .with_client_documents(settings.client_documents.is_some());
     if settings.device_flow {
         metadata = metadata.with_device_flow(&settings.base_url);
     }

@@ -17,6 +17,7 @@ use store::StoreUnavailable;
 
 use crate::{
     AuthServer,
+    clients::documents::DocumentFault,
     endpoint::{
         bearer::Challenge,
         client_credentials::Asker,
@@ -106,6 +107,20 @@ impl From<StoreUnavailable> for Refusal {
             retry_after: Some(Grants::RETRY_AFTER),
             cause: Some(fault.to_string()),
             ..Self::new(OAuthErrorCode::TemporarilyUnavailable, DESCRIPTION)
+        }
+    }
+}
+
+/// A client whose document cannot be had right now is not unknown: it must keep its tokens.
+impl From<DocumentFault> for Refusal {
+    fn from(fault: DocumentFault) -> Self {
+        if fault.is_passing() {
+            Self {
+                retry_after: Some(Grants::RETRY_AFTER),
+                ..Self::new(OAuthErrorCode::TemporarilyUnavailable, fault)
+            }
+        } else {
+            Self::new(OAuthErrorCode::InvalidClient, fault)
         }
     }
 }

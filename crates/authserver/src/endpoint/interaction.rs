@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     AuthServer,
+    clients::FindError,
     flow::{
         interaction::{InteractionError, InteractionId, Redirect, Reply, Stage},
         login::{
@@ -58,7 +59,7 @@ pub(super) async fn show(
 
 async fn render(server: &AuthServer, visit: &Visit, uid: &str) -> Result<Response, Trouble> {
     let opened = open(server, visit, read_id(uid)?).await?;
-    let client = find_client(&opened).await?;
+    let client = find_client(&opened, visit).await?;
     let request = &opened.interaction.request;
     // Only at first: whoever comes back from the provider without an answer can cancel here.
     if matches!(opened.interaction.stage, Stage::Consent) && request.skips_consent {
@@ -98,7 +99,7 @@ async fn decide(
     let sent = read_form(visit, uid, body)?;
     let opened = open(server, visit, sent.id).await?;
     if sent.parameters.get("confirmed") != Some("true") {
-        let client = find_client(&opened).await?;
+        let client = find_client(&opened, visit).await?;
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return ask_consent(&opened, &client, status, Some(FORGOTTEN_TICK));
     }
@@ -141,7 +142,7 @@ async fn check_password(
 ) -> Result<Response, Trouble> {
     let sent = read_form(visit, uid, body)?;
     let opened = open(server, visit, sent.id).await?;
-    let client = find_client(&opened).await?;
+    let client = find_client(&opened, visit).await?;
     let name = sent.parameters.get("username").unwrap_or_default();
     let password = SecretString::new(sent.parameters.get("password").unwrap_or_default());
     let form = Login {
@@ -270,13 +271,16 @@ async fn open<'a>(
     Ok(Opened::open(server, id, visit.browser.as_ref()).await?)
 }
 
-async fn find_client(opened: &Opened<'_>) -> Result<Client, Trouble> {
+async fn find_client(opened: &Opened<'_>, visit: &Visit) -> Result<Client, Trouble> {
     opened
         .server
         .clients
-        .find(&opened.interaction.request.client)
+        .find(&opened.interaction.request.client, visit.context.network())
         .await
-        .map_err(|fault| Trouble::unavailable(&fault))?
+        .map_err(|error| match error {
+            FindError::Unavailable(fault) => Trouble::unavailable(&fault),
+            FindError::Document(fault) => Trouble::document(&fault),
+        })?
         .ok_or_else(client_gone)
 }
 

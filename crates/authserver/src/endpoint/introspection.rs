@@ -35,7 +35,7 @@ pub(super) async fn introspect(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let answered = match answer(&server, &headers, body).await {
+    let answered = match answer(&server, &context, &headers, body).await {
         Ok(introspected) => render(&server, &headers, &introspected),
         Err(refusal) => Err(refusal),
     };
@@ -44,13 +44,14 @@ pub(super) async fn introspect(
 
 async fn answer(
     server: &AuthServer,
+    context: &RequestContext,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Introspected, Refusal> {
     let form = token::form(headers, body)?;
     let shown = client_credentials::shown(headers, &form)?;
     let asker = client_credentials::asker(&shown);
-    introspection::introspect(server, shown, form.get("token"))
+    introspection::introspect(server, shown, form.get("token"), context.network())
         .await
         .map_err(|error| {
             // Whoever shows nothing at all is told how to begin.

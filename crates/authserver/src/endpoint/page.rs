@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     AuthServer,
+    clients::documents::DocumentFault,
     flow::{
         answer::{Answer, Ending, Outcome},
         interaction::{InteractionError, InteractionId},
@@ -90,6 +91,50 @@ impl Trouble {
                 ],
                 fault.to_string(),
             )
+        }
+    }
+
+    /// A client's metadata document does not make it known.
+    pub(super) fn document(fault: &DocumentFault) -> Self {
+        const NOTHING_SENT: &str = "Nothing was sent anywhere and nothing was allowed.";
+        let cause = fault.to_string();
+        if fault.is_passing() {
+            return Self {
+                retry_after: Some(Grants::RETRY_AFTER),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The client cannot be looked up right now",
+                    &[
+                        "Your client is described by a document on its maker's website, which this server could not read.",
+                        &format!("What happened: {cause}."),
+                        "Try again in a minute. If it stays like this, tell the makers of the client.",
+                    ],
+                    cause.as_str(),
+                )
+            };
+        }
+        match fault {
+            DocumentFault::NotTrusted(host) => Self::new(
+                StatusCode::FORBIDDEN,
+                "This server does not take that client",
+                &[
+                    &format!(
+                        "Your client is published by {host}, which the operator of this server has not allowed."
+                    ),
+                    "Its operator can allow it with MCP_AUTH_PROXY_CLIENT_DOMAINS_ALLOW and MCP_AUTH_PROXY_CLIENT_DOMAINS_DENY.",
+                ],
+                cause,
+            ),
+            DocumentFault::Url(_) | DocumentFault::Document(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "The client does not describe itself as it must",
+                &[
+                    &format!("What is wrong: {cause}."),
+                    "The makers of the client can mend that. If you typed or copied the client's address, a part of it may be missing.",
+                    NOTHING_SENT,
+                ],
+                cause.as_str(),
+            ),
         }
     }
 

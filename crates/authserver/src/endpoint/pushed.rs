@@ -55,7 +55,7 @@ pub(super) async fn push(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let answer = match server.limits.charge(context.network()) {
-        Ok(()) => answer(&server, &headers, body).await,
+        Ok(()) => answer(&server, &context, &headers, body).await,
         Err(too_many) => Err(too_many.into()),
     };
     match answer {
@@ -72,13 +72,16 @@ pub(super) async fn push(
 
 async fn answer(
     server: &AuthServer,
+    context: &RequestContext,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<SecretString, Refusal> {
     let form = token::form(headers, body)?;
     let shown = client_credentials::shown(headers, &form)?;
     let asker = client_credentials::asker(&shown);
-    pushed::push(server, shown, asked(&form), &form.encode_only(&KEPT))
+    let network = context.network();
+    let parameters = form.encode_only(&KEPT);
+    pushed::push(server, shown, asked(&form), &parameters, network)
         .await
         .map_err(|error| Refusal::from(error).asked_by(asker))
 }
@@ -98,6 +101,7 @@ impl From<PushError> for Refusal {
 /// RFC 9126 §2.3 has `invalid_request` for a redirect URI that is not valid.
 fn target(unusable: &Unusable) -> Refusal {
     match unusable {
+        Unusable::Document(fault) => fault.clone().into(),
         Unusable::UnknownClient { .. } | Unusable::MetadataDocument(_) => {
             Refusal::new(OAuthErrorCode::InvalidClient, unusable)
         }

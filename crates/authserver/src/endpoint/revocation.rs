@@ -26,7 +26,7 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match answer(&server, &headers, body).await {
+    match answer(&server, &context, &headers, body).await {
         Ok(()) => (StatusCode::OK, never_stored()).into_response(),
         Err(refusal) => server.refuse("revocation", &context, refusal),
     }
@@ -34,13 +34,14 @@ pub(super) async fn revoke(
 
 async fn answer(
     server: &AuthServer,
+    context: &RequestContext,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(), Refusal> {
     let form = token::form(headers, body)?;
     let shown = client_credentials::shown(headers, &form)?;
     let asker = client_credentials::asker(&shown);
-    revocation::revoke(server, shown, form.get("token"))
+    revocation::revoke(server, shown, form.get("token"), context.network())
         .await
         .map_err(|error| Refusal::from(error).asked_by(asker))
 }

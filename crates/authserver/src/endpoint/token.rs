@@ -138,6 +138,7 @@ impl From<ClientAuthenticationError> for Refusal {
             | Error::SecretMissing
             | Error::SecretUnexpected
             | Error::SecretWrong => Self::new(OAuthErrorCode::InvalidClient, error),
+            Error::Document(fault) => fault.into(),
             Error::Unavailable(fault) => fault.into(),
         }
     }

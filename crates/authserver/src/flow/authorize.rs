@@ -7,7 +7,8 @@
 pub(super) mod checks;
 
 use domain::{
-    client::Client,
+    address::ClientNetwork,
+    client::{Client, DocumentUrl},
     id::ClientId,
     oauth_error::{OAuthError, OAuthErrorCode},
     redirect_uri::{InvalidRedirectUri, RedirectUri},
@@ -19,7 +20,10 @@ use super::{
     browser::BrowserId,
     interaction::{AuthorizationRequest, InteractionId, Interactions},
 };
-use crate::AuthServer;
+use crate::{
+    AuthServer,
+    clients::{FindError, documents::DocumentFault},
+};
 
 /// The parameters of a request, as they came; those given twice are absent and named.
 #[derive(Clone, Default)]
@@ -84,6 +88,8 @@ pub(crate) enum Unusable {
     Ambiguous,
     #[error("the client names itself by a metadata document, which is turned off")]
     MetadataDocument(String),
+    #[error(transparent)]
+    Document(DocumentFault),
     #[error("the client is not registered")]
     UnknownClient {
         client_id: String,
@@ -103,6 +109,15 @@ pub(crate) enum Unusable {
     Unavailable(#[from] StoreUnavailable),
 }
 
+impl From<FindError> for Unusable {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Unavailable(fault) => Self::Unavailable(fault),
+            FindError::Document(fault) => Self::Document(fault),
+        }
+    }
+}
+
 /// Checks a request and begins an interaction for it.
 ///
 /// # Errors
@@ -111,9 +126,10 @@ pub(crate) async fn authorize(
     server: &AuthServer,
     asked: &Asked<'_>,
     browser: &BrowserId,
+    network: ClientNetwork,
 ) -> Result<InteractionId, Refused> {
     let (request, redirect_uri) =
-        validate(server, asked)
+        validate(server, asked, network)
             .await
             .map_err(|invalid| match invalid {
                 Invalid::Target(unusable) => Refused::Shown(unusable),
@@ -148,8 +164,11 @@ pub(crate) async fn authorize(
 pub(crate) async fn validate(
     server: &AuthServer,
     asked: &Asked<'_>,
+    network: ClientNetwork,
 ) -> Result<(AuthorizationRequest, RedirectUri), Invalid> {
-    let (client, redirect_uri) = find_target(server, asked).await.map_err(Invalid::Target)?;
+    let (client, redirect_uri) = find_target(server, asked, network)
+        .await
+        .map_err(Invalid::Target)?;
     match checks::check(&server.settings, asked, client, redirect_uri.clone()) {
         Ok(request) => Ok((request, redirect_uri)),
         Err(error) => Err(Invalid::Request(redirect_uri, error)),
@@ -160,17 +179,18 @@ pub(crate) async fn validate(
 async fn find_target(
     server: &AuthServer,
     asked: &Asked<'_>,
+    network: ClientNetwork,
 ) -> Result<(Client, RedirectUri), Unusable> {
     if asked.is_target_ambiguous {
         return Err(Unusable::Ambiguous);
     }
     let text = asked.client_id.ok_or(Unusable::ClientIdMissing)?;
     let client = match ClientId::parse(text) {
-        Ok(id) => server.clients.find(&id).await?,
+        Ok(id) => server.clients.find(&id, network).await?,
         Err(_) => None,
     };
     let Some(client) = client else {
-        return Err(if text.starts_with("https://") {
+        return Err(if DocumentUrl::is_meant_by(text) {
             Unusable::MetadataDocument(text.to_owned())
         } else {
             Unusable::UnknownClient {

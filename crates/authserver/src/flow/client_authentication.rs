@@ -1,6 +1,7 @@
 //! Who asks at the token and revocation endpoints, and whether they can prove it (RFC 6749 §2.3).
 
 use domain::{
+    address::ClientNetwork,
     client::Client,
     id::ClientId,
     secret::{SecretBytes, SecretString},
@@ -8,7 +9,7 @@ use domain::{
 use store::{StoreUnavailable, seal::sha256};
 
 use super::patience::Patience;
-use crate::clients::Clients;
+use crate::clients::{Clients, FindError, documents::DocumentFault};
 
 /// What a request shows of its client.
 #[derive(Debug)]
@@ -60,9 +61,21 @@ pub(crate) enum ClientAuthenticationError {
     /// Another secret than the registered one.
     #[error("client_secret is wrong")]
     SecretWrong,
+    /// Its metadata document does not make it known.
+    #[error(transparent)]
+    Document(DocumentFault),
     /// A passing fault.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
+}
+
+impl From<FindError> for ClientAuthenticationError {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Unavailable(fault) => Self::Unavailable(fault),
+            FindError::Document(fault) => Self::Document(fault),
+        }
+    }
 }
 
 /// Finds the client and compares its secret. A client registered for one of the two ways to show
@@ -73,11 +86,15 @@ pub(crate) enum ClientAuthenticationError {
 pub(crate) async fn authenticate(
     clients: &Clients,
     shown: ShownCredentials<'_>,
+    network: ClientNetwork,
     patience: Patience,
 ) -> Result<Client, ClientAuthenticationError> {
     let (id, secret) = one_method(shown)?;
     let client = patience
-        .insist(|_: &StoreUnavailable| true, || clients.find(&id))
+        .insist(
+            |error: &FindError| matches!(error, FindError::Unavailable(_)),
+            || clients.find(&id, network),
+        )
         .await?
         .ok_or(ClientAuthenticationError::Unknown)?;
     check_secret(&client, secret.as_ref())?;

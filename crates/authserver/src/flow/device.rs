@@ -21,7 +21,10 @@ use super::{
     patience::Patience,
     resource::{self, ResourceError},
 };
-use crate::AuthServer;
+use crate::{
+    AuthServer,
+    clients::{FindError, documents::DocumentFault},
+};
 
 /// The parameters of a device authorization request, as they were given.
 #[derive(Default)]
@@ -67,6 +70,9 @@ pub(crate) enum EnterError {
     /// Too many wrong ones, from this address or from all together.
     #[error("too many wrong user codes; next try in {0:?}")]
     Throttled(Duration),
+    /// The metadata document of its client does not make that known.
+    #[error(transparent)]
+    Document(DocumentFault),
     /// A passing fault.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
@@ -83,7 +89,9 @@ pub(crate) async fn begin(
     asked_from: IpAddr,
 ) -> Result<DeviceAuthorization, DeviceAuthorizationError> {
     let patience = Patience::begin();
-    let client = client_authentication::authenticate(&server.clients, shown, patience).await?;
+    let network = ClientNetwork::of(asked_from);
+    let client =
+        client_authentication::authenticate(&server.clients, shown, network, patience).await?;
     if !client.may_use(GrantType::DeviceCode) {
         return Err(DeviceAuthorizationError::NotRegistered);
     }
@@ -139,8 +147,12 @@ pub(crate) async fn enter(
     // A client that was forgotten could not collect anything.
     let client = server
         .clients
-        .find(&waiting.client)
-        .await?
+        .find(&waiting.client, network)
+        .await
+        .map_err(|error| match error {
+            FindError::Unavailable(fault) => EnterError::Unavailable(fault),
+            FindError::Document(fault) => EnterError::Document(fault),
+        })?
         .ok_or(EnterError::Unknown)?;
     let request = AuthorizationRequest {
         client_name: display_name(&client).to_owned(),

@@ -1,6 +1,7 @@
 //! What a token is, for those whom it concerns (RFC 7662).
 
 use domain::{
+    address::ClientNetwork,
     id::ClientId,
     scope::ScopeSet,
     secret::{SecretBytes, SecretString},
@@ -65,9 +66,10 @@ pub(crate) async fn introspect(
     server: &AuthServer,
     shown: ShownCredentials<'_>,
     token: Option<&str>,
+    network: ClientNetwork,
 ) -> Result<Introspected, IntrospectionError> {
     let patience = Patience::begin();
-    let asker = authenticate(server, shown, patience).await?;
+    let asker = authenticate(server, shown, network, patience).await?;
     let token = token.ok_or(IntrospectionError::MissingToken)?;
     let inspected = match patience.once(server.grants.inspect(token)).await {
         Ok(inspected) => Some(inspected),
@@ -88,6 +90,7 @@ pub(crate) async fn introspect(
 async fn authenticate<'a>(
     server: &'a AuthServer,
     shown: ShownCredentials<'_>,
+    network: ClientNetwork,
     patience: Patience,
 ) -> Result<Asker<'a>, IntrospectionError> {
     if let Some(secret) = secret_of_mcp_server(&shown) {
@@ -96,7 +99,8 @@ async fn authenticate<'a>(
             .map(Asker::McpServer)
             .ok_or(IntrospectionError::McpServerSecret);
     }
-    let client = client_authentication::authenticate(&server.clients, shown, patience).await?;
+    let client =
+        client_authentication::authenticate(&server.clients, shown, network, patience).await?;
     if client.is_confidential() {
         Ok(Asker::Client(client.id))
     } else {

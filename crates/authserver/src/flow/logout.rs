@@ -72,7 +72,7 @@ pub(crate) async fn check(server: &AuthServer, asked: Asked<'_>) -> Result<Logou
         return Err(NoLogout::StateTooLong);
     }
     // One that was forgotten since can still be logged out, but has nowhere to return to.
-    let client = server.clients.find(&id).await?;
+    let client = server.clients.remembered(&id).await?;
     let back = match asked.post_logout_redirect_uri {
         None => None,
         Some(uri) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
+    address::ClientNetwork,
     id::ClientId,
     oauth_error::OAuthError,
     secret::{SecretBytes, SecretString},
@@ -84,9 +85,11 @@ pub(crate) async fn push(
     shown: ShownCredentials<'_>,
     asked: Asked<'_>,
     parameters: &str,
+    network: ClientNetwork,
 ) -> Result<SecretString, PushError> {
     let patience = Patience::begin();
-    let client = client_authentication::authenticate(&server.clients, shown, patience).await?;
+    let client =
+        client_authentication::authenticate(&server.clients, shown, network, patience).await?;
     // Absent where the client names itself in the header only.
     let named = asked.client_id.unwrap_or(client.id.as_str());
     if named != client.id.as_str() {
@@ -100,7 +103,7 @@ pub(crate) async fn push(
         way: Way::Pushed,
         ..asked
     };
-    authorize::validate(server, &asked)
+    authorize::validate(server, &asked, network)
         .await
         .map_err(|invalid| match invalid {
             Invalid::Target(Unusable::Unavailable(fault)) => PushError::Unavailable(fault),

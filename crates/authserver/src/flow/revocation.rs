@@ -1,5 +1,6 @@
 //! A client throws a token away (RFC 7009): its grant ends, whichever kind the token is.
 
+use domain::address::ClientNetwork;
 use grants::RevokeError;
 use store::StoreUnavailable;
 
@@ -32,9 +33,11 @@ pub(crate) async fn revoke(
     server: &AuthServer,
     shown: ShownCredentials<'_>,
     token: Option<&str>,
+    network: ClientNetwork,
 ) -> Result<(), RevocationError> {
     let patience = Patience::begin();
-    let client = client_authentication::authenticate(&server.clients, shown, patience).await?;
+    let client =
+        client_authentication::authenticate(&server.clients, shown, network, patience).await?;
     let token = token.ok_or(RevocationError::MissingToken)?;
     let revoked = server.grants.revoke(token, &client.id);
     patience

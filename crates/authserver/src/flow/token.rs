@@ -94,7 +94,8 @@ pub(crate) async fn answer(
 ) -> Result<TokenAnswer, TokenRequestError> {
     let patience = Patience::begin();
     let grant_type = grant_type(&form, server.settings.device_flow)?;
-    let client = client_authentication::authenticate(&server.clients, shown, patience).await?;
+    let client =
+        client_authentication::authenticate(&server.clients, shown, network, patience).await?;
     let asked = Asked {
         server,
         client: &client,

@@ -61,6 +61,8 @@ pub(crate) struct ClientView {
     pub(crate) client_name: String,
     pub(crate) client_uri: Option<String>,
     pub(crate) redirect_uris: Vec<String>,
+    /// Host of the metadata document that describes it, if it names itself so.
+    pub(crate) host: Option<String>,
 }
 
 /// Parameters of the authorization request, without those that only the client may know.
@@ -92,7 +94,7 @@ pub(crate) struct RedirectView {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Website {
     pub(crate) text: Option<String>,
-    /// Whether its host is the one that is redirected to.
+    /// Whether its host is the one that is redirected to, or that the client is described at.
     pub(crate) verified: bool,
 }
 
@@ -283,6 +285,7 @@ impl ClientView {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            host: client.document().map(|document| document.host()),
         }
     }
 }
@@ -314,13 +317,17 @@ impl Website {
         let host = Url::parse(&text)
             .ok()
             .and_then(|url| url.host_str().map(str::to_owned));
-        let verified = match redirect.target() {
+        let described_at = client
+            .document()
+            .and_then(|document| document.url().host_str().map(str::to_owned));
+        let is_described_there = described_at.is_some() && described_at == host;
+        let is_redirected_there = match redirect.target() {
             RedirectTarget::Web(redirected) => host == Some(redirected),
             RedirectTarget::Loopback(_) | RedirectTarget::PrivateUse(_) => false,
         };
         Self {
             text: Some(text),
-            verified,
+            verified: is_described_there || is_redirected_there,
         }
     }
 }
@@ -410,6 +417,7 @@ impl ClientView {
             client_name: "Example client".to_owned(),
             client_uri: Some("https://client.example.org".to_owned()),
             redirect_uris: vec!["https://client.example.org/callback".to_owned()],
+            host: None,
         }
     }
 }

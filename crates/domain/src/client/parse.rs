@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    ApplicationType, ClientMetadata, GrantType, InvalidClientMetadata, TokenEndpointAuthMethod,
+    ApplicationType, ClientMetadata, DocumentUrl, GrantType, InvalidClientMetadata,
+    TokenEndpointAuthMethod,
 };
 use crate::{
     redirect_uri::{AllowedRedirectHosts, RedirectUri},
@@ -26,6 +27,39 @@ pub(super) fn metadata(
     members: &Members,
     hosts: &AllowedRedirectHosts,
 ) -> Result<ClientMetadata, InvalidClientMetadata> {
+    with_method(members, hosts, auth_method(members)?)
+}
+
+/// What a client publishes at its own URL; more is required of it than of a registration.
+pub(super) fn document(
+    members: &Members,
+    url: &DocumentUrl,
+    hosts: &AllowedRedirectHosts,
+) -> Result<ClientMetadata, InvalidClientMetadata> {
+    if string(members, "client_id")? != Some(url.as_str()) {
+        let reason = "must be exactly the URL that the document was asked for at";
+        return Err(wrong("client_id", reason));
+    }
+    for member in ["client_secret", "client_secret_expires_at"] {
+        if members.contains_key(member) {
+            return Err(wrong(
+                member,
+                "must not be in a document that everybody can read",
+            ));
+        }
+    }
+    let metadata = with_method(members, hosts, document_auth_method(members)?)?;
+    if metadata.client_name.is_none() {
+        return Err(wrong("client_name", "is absent"));
+    }
+    Ok(metadata)
+}
+
+fn with_method(
+    members: &Members,
+    hosts: &AllowedRedirectHosts,
+    token_endpoint_auth_method: TokenEndpointAuthMethod,
+) -> Result<ClientMetadata, InvalidClientMetadata> {
     let grant_types = grant_types(members)?;
     let redirects = grant_types.contains(&GrantType::AuthorizationCode);
     let redirect_uris = redirect_uris(members, hosts, redirects)?;
@@ -35,7 +69,7 @@ pub(super) fn metadata(
     Ok(ClientMetadata {
         redirect_uris,
         grant_types,
-        token_endpoint_auth_method: auth_method(members)?,
+        token_endpoint_auth_method,
         application_type: application_type(members)?,
         client_name: name(members)?,
         client_uri: web_uri(members, "client_uri")?,
@@ -152,6 +186,18 @@ fn auth_method(members: &Members) -> Result<TokenEndpointAuthMethod, InvalidClie
                 "must be none, client_secret_basic or client_secret_post",
             )
         }),
+    }
+}
+
+/// A document can share no secret, so that what is absent can only mean a public client.
+fn document_auth_method(
+    members: &Members,
+) -> Result<TokenEndpointAuthMethod, InvalidClientMetadata> {
+    const MEMBER: &str = "token_endpoint_auth_method";
+    let method = text(members, MEMBER)?;
+    match method.as_deref().map(TokenEndpointAuthMethod::parse) {
+        None | Some(Some(TokenEndpointAuthMethod::None)) => Ok(TokenEndpointAuthMethod::None),
+        Some(_) => Err(wrong(MEMBER, "must be none")),
     }
 }
 

@@ -32,7 +32,7 @@ impl<'a> Asked<'a> {
 
     async fn at(&self, seconds: u64) -> Result<String, FetchError> {
         let url = self.origin.url("/meta");
-        let fetched = self.documents.get(&url, ASKER, at(seconds)).await?;
+        let fetched = self.documents.get(url.as_str(), ASKER, at(seconds)).await?;
         Ok(fetched.value.to_string())
     }
 
@@ -148,7 +148,11 @@ async fn many_who_ask_at_once_make_one_fetch_and_share_its_failure() {
     origin.answers_status("500 No");
     let all = futures_util::future::join_all((0..50).map(|_| async {
         let url = origin.url("/other");
-        asked.documents.get(&url, ASKER, at(0)).await.unwrap_err()
+        asked
+            .documents
+            .get(url.as_str(), ASKER, at(0))
+            .await
+            .unwrap_err()
     }));
     assert!(
         all.await
@@ -188,8 +192,8 @@ async fn a_newer_one_is_fetched_once_for_what_the_known_one_lacks() {
     let documents = documents(&origin);
     let url = origin.url("/keys");
     origin.answers_json("cache-control: max-age=3600\r\n", "1");
-    let known = documents.get(&url, ASKER, at(0)).await.unwrap();
-    let newer = |number, seconds| documents.newer_than(number, &url, ASKER, at(seconds));
+    let known = documents.get(url.as_str(), ASKER, at(0)).await.unwrap();
+    let newer = |number, seconds| documents.newer_than(number, url.as_str(), ASKER, at(seconds));
     // Just fetched: another look would bring nothing.
     assert!(newer(known.number, 5).await.unwrap().is_none());
     origin.answers_json("cache-control: max-age=3600\r\n", "2");
@@ -204,7 +208,7 @@ async fn a_newer_one_is_fetched_once_for_what_the_known_one_lacks() {
     origin.answers_status("500 No");
     assert!(newer(fetched.number, 120).await.is_err());
     assert!(newer(fetched.number, 121).await.unwrap().is_none());
-    let still = documents.get(&url, ASKER, at(122)).await.unwrap();
+    let still = documents.get(url.as_str(), ASKER, at(122)).await.unwrap();
     assert_eq!(*still.value, "2");
     assert_eq!(origin.seen().len(), 3);
 }
@@ -217,7 +221,7 @@ async fn a_limit_does_not_hide_what_is_known() {
     asked.at(0).await.unwrap();
     for path in 0..40 {
         let url = origin.url(&format!("/{path}"));
-        let _ = asked.documents.get(&url, ASKER, at(0)).await;
+        let _ = asked.documents.get(url.as_str(), ASKER, at(0)).await;
     }
     let fetches = asked.fetches();
     assert_eq!(asked.at(300).await.unwrap(), "1");

@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use authserver::{PreregisteredClient, ScopeDetail};
-use domain::{redirect_uri::AllowedRedirectHosts, scope::ScopeSet, secret::SecretString};
+use domain::{
+    client::{ClientDomains, DomainList},
+    redirect_uri::AllowedRedirectHosts,
+    scope::ScopeSet,
+    secret::SecretString,
+};
 use jose::signing::SigningKeys;
 
 use crate::{
     config::{
-        Lives,
+        ClientDocumentsConfig, Lives,
         explain::Origin,
         reader::Reader,
         values::{self, show_duration},
@@ -28,6 +33,7 @@ pub(super) struct Issuing {
     pub(super) require_pushed_requests: bool,
     pub(super) clients: Vec<PreregisteredClient>,
     pub(super) device_flow: bool,
+    pub(super) client_documents: Option<ClientDocumentsConfig>,
 }
 
 const DEFAULT_SCOPES: &str = "openid offline_access";
@@ -80,7 +86,38 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
             "false",
             values::switch,
         ),
+        client_documents: client_documents(reader),
     }
+}
+
+/// `None` where they are turned off.
+fn client_documents(reader: &mut Reader<'_>) -> Option<ClientDocumentsConfig> {
+    let are_taken = reader.value_or(
+        &variable::MCP_AUTH_PROXY_CLIENT_DOCUMENTS,
+        true,
+        "on",
+        values::on_or_off,
+    );
+    let mut domains = |variable, default: &'static str| {
+        reader.value_or(variable, DomainList::default(), default, |text| {
+            DomainList::parse(text)
+                .map_err(|entry| format!("`{entry}` is neither a host nor `*.` with a domain"))
+        })
+    };
+    let domains = ClientDomains {
+        allowed: domains(&variable::MCP_AUTH_PROXY_CLIENT_DOMAINS_ALLOW, "all"),
+        denied: domains(&variable::MCP_AUTH_PROXY_CLIENT_DOMAINS_DENY, "none"),
+    };
+    let allows_loopback = reader.value_or(
+        &variable::MCP_AUTH_PROXY_ALLOW_LOOPBACK_CLIENT_DOCUMENTS,
+        false,
+        "false",
+        values::switch,
+    );
+    are_taken.then_some(ClientDocumentsConfig {
+        domains,
+        allows_loopback,
+    })
 }
 
 /// Looked through here, so that a broken key is told together with everything else. Never quotes

@@ -3,6 +3,7 @@
 mod authorize;
 mod callback;
 mod device;
+mod documents;
 mod interaction;
 mod local;
 mod preregistered;

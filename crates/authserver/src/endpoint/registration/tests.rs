@@ -77,12 +77,24 @@ async fn only_a_hash_of_the_secret_is_kept() {
     let server = TestServer::start();
     let information = server.register("client_secret_post").await;
     let id = ClientId::parse(text(&information, "client_id")).unwrap();
-    let client = server.server.clients.find(&id).await.unwrap().unwrap();
+    let client = server
+        .server
+        .clients
+        .remembered(&id)
+        .await
+        .unwrap()
+        .unwrap();
     let kept = serde_json::to_string(&client).unwrap();
     assert!(!kept.contains("mpcs1_"));
     assert!(client.secret_hash.is_some());
     let public = ClientId::parse(server.public_client().await).unwrap();
-    let public = server.server.clients.find(&public).await.unwrap().unwrap();
+    let public = server
+        .server
+        .clients
+        .remembered(&public)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(public.secret_hash, None);
 }
 
@@ -107,7 +119,13 @@ async fn members_of_our_own_making_are_neither_kept_nor_echoed() {
         assert!(!body.contains(word), "{word}: {body}");
     }
     let id = ClientId::parse(text(&answer.json(), "client_id")).unwrap();
-    let client = server.server.clients.find(&id).await.unwrap().unwrap();
+    let client = server
+        .server
+        .clients
+        .remembered(&id)
+        .await
+        .unwrap()
+        .unwrap();
     let kept = serde_json::to_string(&client).unwrap();
     assert!(
         !kept.contains("smuggled") && !kept.contains("confirmed"),

@@ -46,7 +46,8 @@ use tower::ServiceExt as _;
 use url::{Url, form_urlencoded};
 
 use crate::{
-    AuthServer, Limits, PreregisteredClient, ProtectedResource, ScopeDetail, Settings,
+    AuthServer, ClientDocumentSettings, Limits, PreregisteredClient, ProtectedResource,
+    ScopeDetail, Settings,
     pages::{Branding, Pages},
     router,
 };
@@ -89,6 +90,7 @@ pub(super) struct Plan {
     pub(super) require_pushed_requests: bool,
     pub(super) clients: Vec<PreregisteredClient>,
     pub(super) scope_details: Vec<ScopeDetail>,
+    pub(super) documents: Option<ClientDocumentSettings>,
 }
 
 pub(super) struct World {
@@ -143,6 +145,7 @@ impl Default for Plan {
             requests: None,
             hosts: AllowedRedirectHosts::all(),
             sends_issuer: false,
+            documents: None,
             require_pushed_requests: false,
             clients: Vec::new(),
             scope_details: Vec::new(),
@@ -212,6 +215,7 @@ impl World {
                 requests: plan.requests,
                 window: Duration::from_secs(60),
             },
+            client_documents: plan.documents.clone(),
         };
         let pages = Pages::load(Branding::default(), None).unwrap();
         let server = Arc::new(AuthServer::new(
