@@ -77,8 +77,9 @@ provider = \"staff\"
 | `id` | the client's id, which no registration can take; needed |
 | `name` | what people are told it is called |
 | `secret_hash` | SHA-256 of its secret, in hexadecimal; absent: a public client. The secret must be random and long (`openssl rand -hex 32`): `printf %s \"$SECRET\" \\| sha256sum` |
-| `redirect_uris` (an array) | where it may be redirected to, as at registration; needed. [`MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS`](#mcp_auth_proxy_allowed_redirect_hosts) holds for these too |
+| `redirect_uris` (an array) | where it may be redirected to, as at registration; needed, unless it is a device only. [`MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS`](#mcp_auth_proxy_allowed_redirect_hosts) holds for these too |
 | `post_logout_redirect_uris` (an array) | where a person may return to after a logout |
+| `grant_types` (an array) | how it may get tokens, as at registration: `authorization_code`, unless this is here without it, and `urn:ietf:params:oauth:grant-type:device_code` |
 | `scope` (an array) | all that it may be granted; absent: whatever is offered |
 | `skip_consent` | `true`: people are not asked, but sent to the identity provider at once |
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use domain::client::GrantType;
 use gateway::process::Command;
 use idp::{local::LocalProvider, upstream::MetadataSource};
 use jose::signing::{SigningAlgorithm, SigningKeys};
@@ -337,6 +338,8 @@ fn clients_of_the_file_are_known_and_checked_as_at_registration() {
     assert_eq!(portal.scopes, None);
     assert!(!tool.client.is_confidential() && !tool.skips_consent);
     assert_eq!(tool.scopes.as_ref().unwrap().to_string(), "openid");
+    assert!(tool.client.may_use(GrantType::DeviceCode));
+    assert!(!portal.client.may_use(GrantType::DeviceCode));
 }
 
 #[test]

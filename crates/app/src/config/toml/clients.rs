@@ -14,21 +14,23 @@ use toml::{Table, Value};
 use super::Walk;
 use crate::config::faults::Holds;
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "id",
     "name",
     "secret_hash",
     "redirect_uris",
     "post_logout_redirect_uris",
+    "grant_types",
     "scope",
     "skip_consent",
 ];
 
 /// What each is called at registration, where the same rules hold.
-const MEMBERS: [(&str, &str); 3] = [
+const MEMBERS: [(&str, &str); 4] = [
     ("name", "client_name"),
     ("redirect_uris", "redirect_uris"),
     ("post_logout_redirect_uris", "post_logout_redirect_uris"),
+    ("grant_types", "grant_types"),
 ];
 
 /// The clients of the list; what is wrong is noted and left out.
