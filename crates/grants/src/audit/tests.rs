@@ -3,9 +3,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use domain::{scope::ScopeSet, secret::SecretBytes};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::testing::{Answer, Connected, HOUR, MINUTE, World, client, rotation};
+use crate::{
+    DevicePoll, DeviceRequest,
+    testing::{Answer, Connected, HOUR, MINUTE, World, client, network, resource, rotation},
+};
 
 /// Keeps every event of this thread, the most verbose ones too.
 #[derive(Clone, Default)]
@@ -148,6 +152,55 @@ async fn no_event_holds_a_secret() {
         "identity-id-token",
         "ada@secret.example",
         "nonce-1",
+    ] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn no_event_of_a_device_holds_its_codes_or_its_address() {
+    let (log, _guard) = Log::start();
+    let world = World::new();
+    let secret = SecretBytes::new([42; 32]);
+    let request = DeviceRequest {
+        client: client("client-a"),
+        resource: resource(),
+        scopes: ScopeSet::parse("openid").unwrap(),
+        asked_from: [203, 0, 113, 77].into(),
+    };
+    let device = world.grants.begin_device(request, &secret).await.unwrap();
+    let secrets = [&secret];
+    let found = world.grants.find_device(&device.user_code, &secrets);
+    let grant = found.await.unwrap().unwrap().grant;
+    let poll = async |client: &str| {
+        let client = crate::testing::client(client);
+        let poll = DevicePoll {
+            device_code: device.device_code.expose(),
+            client: &client,
+            resource: None,
+            network: network(1),
+        };
+        world.grants.poll_device(poll).await
+    };
+    assert!(poll("client-a").await.is_err());
+    assert!(poll("client-b").await.is_err());
+    let identity = World::login(world.tokens(Some(10 * MINUTE))).identity;
+    world.grants.approve_device(&grant, identity).await.unwrap();
+    let tokens = Connected::of(poll("client-a").await.unwrap());
+    let text = log.text();
+    assert_eq!(log.count("a device waits for its user"), 1, "{text}");
+    assert_eq!(log.count("shown by another client"), 1, "{text}");
+    assert_eq!(log.count("grant opened"), 1, "{text}");
+    let shown = device.user_code.expose_text();
+    for secret in [
+        device.device_code.expose(),
+        &shown,
+        &shown.replace('-', ""),
+        "203.0.113.77",
+        &tokens.access,
+        &tokens.refresh,
+        "identity-access-",
+        "identity-refresh-",
     ] {
         assert!(!text.contains(secret), "{text}");
     }
