@@ -115,6 +115,8 @@ pub(crate) struct Config {
     pub(crate) require_pushed_requests: bool,
     /// Whether devices without a browser may ask for access.
     pub(crate) device_flow: bool,
+    /// Who may register, and what they can do afterwards.
+    pub(crate) registration: authserver::Registration,
     /// Roots added for provider and server.
     pub(crate) ca_files: Vec<PathBuf>,
     /// Bound of the memory for live sessions, in bytes.

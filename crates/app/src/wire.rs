@@ -125,6 +125,7 @@ pub(crate) fn assemble(
             client_documents: client_documents(config)?,
             require_pushed_requests: config.require_pushed_requests,
             scope_details: config.scope_details.clone(),
+            registration: config.registration.clone(),
             clients: config.clients.clone(),
             device_flow: config.device_flow,
             limits: Limits {

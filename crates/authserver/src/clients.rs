@@ -5,7 +5,7 @@ pub(crate) mod documents;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use domain::{
     address::ClientNetwork,
@@ -14,6 +14,7 @@ use domain::{
     time::{Clock, Timestamp},
 };
 use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
 use store::{Store, StoreUnavailable};
 
 use self::documents::{ClientDocuments, DocumentFault};
@@ -35,6 +36,24 @@ const REMEMBERED: usize = 4096;
 
 /// Format of the records; the byte in front of the JSON.
 const FORMAT: u8 = 1;
+
+/// SHA-256 of the token with which a client may change its registration (RFC 7592).
+pub(crate) type TokenHash = [u8; 32];
+
+/// What stands in the record: the client, and beside it what only its management needs.
+#[derive(Serialize, Deserialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    client: Cow<'a, Client>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    token_hash: Option<TokenHash>,
+}
+
+/// The same, owned.
+struct Managed {
+    client: Client,
+    token_hash: Option<TokenHash>,
+}
 
 /// The clients of this server.
 pub(crate) struct Clients {
@@ -159,14 +178,57 @@ impl Clients {
         }
     }
 
-    /// Remembers a new client until it is used, or for [`UNUSED_LIFE`].
+    /// Remembers a new client until it is used, or for [`UNUSED_LIFE`]; with the hash of the token
+    /// with which it may change its registration, where it got one.
     ///
     /// # Errors
     /// If the store is away.
-    pub(crate) async fn register(&self, client: &Client) -> Result<(), StoreUnavailable> {
+    pub(crate) async fn register(
+        &self,
+        client: &Client,
+        token_hash: Option<TokenHash>,
+    ) -> Result<(), StoreUnavailable> {
+        let record = encode(client, token_hash)?;
         self.store
-            .register_client(&client.id, encode(client)?, UNUSED_LIFE)
+            .register_client(&client.id, record, UNUSED_LIFE)
             .await
+    }
+
+    /// A client that may change its registration, with the hash of the token for that.
+    ///
+    /// # Errors
+    /// If the store is away.
+    pub(crate) async fn managed(
+        &self,
+        id: &ClientId,
+    ) -> Result<Option<(Client, TokenHash)>, StoreUnavailable> {
+        let record = self.store.load_client(id).await?;
+        let managed = record.as_deref().and_then(decode_record);
+        Ok(managed.and_then(|record| Some((record.client, record.token_hash?))))
+    }
+
+    /// Replaces the registration of a client that may change it; `false` if there is none any
+    /// more.
+    ///
+    /// # Errors
+    /// If the store is away.
+    pub(crate) async fn replace(
+        &self,
+        client: &Client,
+        token_hash: TokenHash,
+    ) -> Result<bool, StoreUnavailable> {
+        let record = encode(client, Some(token_hash))?;
+        self.store.replace_client(&client.id, record).await
+    }
+
+    /// Forgets a client.
+    ///
+    /// # Errors
+    /// If the store is away.
+    pub(crate) async fn forget(&self, id: &ClientId) -> Result<(), StoreUnavailable> {
+        self.store.forget_client(id).await?;
+        self.extended.remove(id);
+        Ok(())
     }
 
     /// Notes that a client is in use: its registration outlives its grants. Written at most daily
@@ -203,7 +265,7 @@ impl Clients {
         };
         let left = SNAPSHOT_LIFE.saturating_sub(now.since(client.issued_at));
         self.store
-            .register_client(id, encode(&client)?, left)
+            .register_client(id, encode(&client, None)?, left)
             .await?;
         // In use: a flood of registrations does not push it out.
         self.store.extend_client(id, left).await?;
@@ -231,11 +293,24 @@ impl fmt::Debug for Clients {
     }
 }
 
-fn encode(client: &Client) -> Result<Vec<u8>, StoreUnavailable> {
-    let mut record = vec![FORMAT];
-    serde_json::to_writer(&mut record, client)
+fn encode(client: &Client, token_hash: Option<TokenHash>) -> Result<Vec<u8>, StoreUnavailable> {
+    let record = Record {
+        client: Cow::Borrowed(client),
+        token_hash,
+    };
+    let mut bytes = vec![FORMAT];
+    serde_json::to_writer(&mut bytes, &record)
         .map_err(|error| StoreUnavailable(error.to_string()))?;
-    Ok(record)
+    Ok(bytes)
+}
+
+fn decode_record(bytes: &[u8]) -> Option<Managed> {
+    let (&format, json) = bytes.split_first()?;
+    let record: Record<'_> = (format == FORMAT).then(|| serde_json::from_slice(json).ok())??;
+    Some(Managed {
+        client: record.client.into_owned(),
+        token_hash: record.token_hash,
+    })
 }
 
 fn decode(record: &[u8]) -> Option<Client> {

@@ -18,6 +18,7 @@ mod jwks;
 mod page;
 mod pushed;
 mod registration;
+mod registration_management;
 mod revocation;
 mod session;
 mod token;
@@ -57,6 +58,10 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
             post(registration::register),
         )
         .route(&below(path::JWKS), get(jwks::jwks(&server.keys)));
+    if server.settings.registration.management {
+        let below = below(&format!("{}/{{client_id}}", path::REGISTRATION));
+        router = router.route(&below, registration_management::methods());
+    }
     // As in the metadata: without `openid` there is nobody whom it could answer.
     if server.settings.offered_scopes().contains("openid") {
         let userinfo = get(userinfo::userinfo).post(userinfo::userinfo);

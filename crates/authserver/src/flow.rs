@@ -12,6 +12,7 @@ pub(crate) mod logout;
 pub(crate) mod patience;
 pub(crate) mod pushed;
 pub(crate) mod registration;
+pub(crate) mod registration_management;
 pub(crate) mod resource;
 pub(crate) mod revocation;
 pub(crate) mod token;

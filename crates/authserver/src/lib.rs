@@ -15,5 +15,6 @@ mod testing;
 
 pub use clients::documents::ClientDocumentSettings;
 pub use server::{
-    AuthServer, Limits, PreregisteredClient, ProtectedResource, ScopeDetail, Settings, router,
+    AuthServer, Limits, PreregisteredClient, ProtectedResource, Registration, ScopeDetail,
+    Settings, router,
 };

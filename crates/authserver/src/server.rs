@@ -49,6 +49,8 @@ pub struct Settings {
     pub require_pushed_requests: bool,
     /// Clients that need not register.
     pub clients: Vec<PreregisteredClient>,
+    /// Who may register, and what they can do afterwards.
+    pub registration: Registration,
     /// Bounds of requests.
     pub limits: Limits,
     /// Whether, and whose, client metadata documents are taken.
@@ -64,6 +66,16 @@ pub struct ScopeDetail {
     pub description: Option<String>,
     /// Scopes asked of the identity provider besides the usual ones where this one is granted.
     pub identity_scopes: ScopeSet,
+}
+
+/// How clients register.
+#[derive(Clone, Debug, Default)]
+pub struct Registration {
+    /// Whether clients get a token with which they may read, change and take back their
+    /// registration (RFC 7592).
+    pub management: bool,
+    /// The initial access token that registering needs (RFC 7591 §3); without one it is open.
+    pub initial_token: Option<SecretString>,
 }
 
 /// A client that the configuration names. It is found before any registration and never expires.

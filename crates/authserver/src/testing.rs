@@ -50,7 +50,7 @@ use url::form_urlencoded;
 
 pub(crate) use self::store::SwitchableStore;
 use crate::{
-    AuthServer, Limits, ProtectedResource, Settings,
+    AuthServer, Limits, ProtectedResource, Registration, Settings,
     pages::{Branding, Pages},
     router,
 };
@@ -73,6 +73,7 @@ pub(crate) struct Setup {
     pub(crate) requests: Option<u32>,
     pub(crate) require_pushed_requests: bool,
     pub(crate) device_flow: bool,
+    pub(crate) registration: Registration,
 }
 
 /// A server, and all that a test moves.
@@ -111,6 +112,7 @@ impl Default for Setup {
             requests: None,
             require_pushed_requests: false,
             device_flow: true,
+            registration: Registration::default(),
         }
     }
 }
@@ -363,6 +365,7 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
         device_flow: setup.device_flow,
         require_pushed_requests: setup.require_pushed_requests,
         scope_details: Vec::new(),
+        registration: setup.registration.clone(),
         clients: Vec::new(),
         limits: Limits {
             requests: setup.requests,

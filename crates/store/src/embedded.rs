@@ -238,6 +238,22 @@ impl Store for EmbeddedStore {
             .await
     }
 
+    async fn replace_client(
+        &self,
+        client: &ClientId,
+        registration: Vec<u8>,
+    ) -> Result<bool, StoreUnavailable> {
+        let client = client.clone();
+        self.write(move |tables| tables.replace_client(&client, &registration))
+            .await
+    }
+
+    async fn forget_client(&self, client: &ClientId) -> Result<(), StoreUnavailable> {
+        let client = client.clone();
+        self.write(move |tables| tables.forget_client(&client))
+            .await
+    }
+
     async fn put_interaction(
         &self,
         uid: &[u8; 16],

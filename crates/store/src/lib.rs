@@ -55,6 +55,17 @@ pub trait Store: Send + Sync + fmt::Debug {
         ttl: Duration,
     ) -> Result<bool, StoreUnavailable>;
 
+    /// Replaces what a registration says; how long it is kept does not change. `false` if there is
+    /// none.
+    async fn replace_client(
+        &self,
+        client: &ClientId,
+        registration: Vec<u8>,
+    ) -> Result<bool, StoreUnavailable>;
+
+    /// Forgets a registration.
+    async fn forget_client(&self, client: &ClientId) -> Result<(), StoreUnavailable>;
+
     // --- interactions
 
     /// Remembers (or replaces) an interaction. An engine may bound their number, since anybody can

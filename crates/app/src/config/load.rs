@@ -75,6 +75,7 @@ pub(super) fn load(
         allowed_redirect_hosts: issuing.allowed_redirect_hosts,
         client_documents: issuing.client_documents,
         require_pushed_requests: issuing.require_pushed_requests,
+        registration: issuing.registration,
         clients: issuing.clients,
         device_flow: issuing.device_flow,
         ca_files: limits.ca_files,

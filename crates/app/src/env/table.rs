@@ -396,6 +396,31 @@ variables! {
         example: "true",
     }
 
+    /// Whether clients may change and take back their registration.
+    ///
+    /// With `true` a registration's answer holds a token and a URL for that (RFC 7592). No MCP
+    /// client makes use of them, and each would keep one more secret that can change where its
+    /// logins lead: hence off.
+    MCP_AUTH_PROXY_REGISTRATION_MANAGEMENT {
+        group: Group::Issuing,
+        default: "false",
+        allowed: "`true` or `false`",
+        example: "true",
+    }
+
+    /// The initial access token that registering needs.
+    ///
+    /// With it `/reg` answers only requests that show it as their bearer (RFC 7591 §3). Most MCP
+    /// clients cannot, and must then be told a client id; without it anybody may register, as MCP
+    /// has it.
+    MCP_AUTH_PROXY_REGISTRATION_TOKEN {
+        group: Group::Issuing,
+        secrecy: Secrecy::Secret,
+        default: "none: registration is open",
+        allowed: "a text of at least 16 characters that nobody guesses, as `openssl rand -hex 16` makes one",
+        example: "5d1f7c0a9e3b48d2a6c4f8b07e921d63",
+    }
+
     // --- what is remembered ---
 
     /// The directory of the embedded store.

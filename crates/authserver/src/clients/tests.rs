@@ -21,12 +21,15 @@ fn client() -> Client {
 #[test]
 fn a_record_is_read_back() {
     let client = client();
-    assert_eq!(decode(&encode(&client).unwrap()), Some(client));
+    assert_eq!(
+        decode(&encode(&client, Some([7; 32])).unwrap()),
+        Some(client)
+    );
 }
 
 #[test]
 fn a_record_of_another_format_is_not_guessed_at() {
-    let mut record = encode(&client()).unwrap();
+    let mut record = encode(&client(), None).unwrap();
     record[0] = FORMAT + 1;
     assert_eq!(decode(&record), None);
 }

@@ -56,7 +56,7 @@ pub(super) fn shown<'a>(
 
 /// Who asks, for the log: ids are public, but what stands there may be something else.
 pub(super) fn asker(shown: &ShownCredentials<'_>) -> Asker {
-    const SECRETS: [&str; 5] = ["mpat1_", "mprt1_", "mpac1_", "mpdc1_", "mpcs1_"];
+    const SECRETS: [&str; 6] = ["mpat1_", "mprt1_", "mpac1_", "mpdc1_", "mpcs1_", "mprg1_"];
     const MAX_CHARS: usize = 64;
     const MAX_URL_CHARS: usize = 256;
     let id = shown.basic.as_ref().map(|basic| basic.id.as_str());

@@ -43,7 +43,7 @@ fn preflight(asked: &HeaderMap) -> Response {
         .filter(|names| are_header_names(names))
         .cloned()
         .unwrap_or(USUAL_HEADERS);
-    let allowed = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+    let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS");
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, allowed.clone()),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, names),

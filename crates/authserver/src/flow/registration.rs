@@ -19,6 +19,8 @@ const MAX_METADATA_BYTES: usize = 8 << 10;
 
 /// Marks our client secrets, so that scanners of leaked secrets find them.
 const SECRET_PREFIX: &str = "mpcs1_";
+/// The same for registration access tokens.
+const TOKEN_PREFIX: &str = "mprg1_";
 
 /// A new client, and its secret, which is shown this once.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Registered {
     pub(crate) client: Client,
     /// Public clients have none.
     pub(crate) secret: Option<SecretString>,
+    /// With which it may change its registration, where that is on; kept as a hash.
+    pub(crate) management_token: Option<SecretString>,
 }
 
 /// Why a client is not registered.
@@ -55,7 +59,11 @@ pub(crate) async fn register(
     Patience::begin()
         .insist(
             |_: &StoreUnavailable| true,
-            || server.clients.register(&registered.client),
+            || {
+                let token = registered.management_token.as_ref();
+                let client = &registered.client;
+                server.clients.register(client, token.map(hash))
+            },
         )
         .await?;
     Ok(registered)
@@ -65,6 +73,41 @@ fn accept(
     server: &AuthServer,
     members: &Map<String, Value>,
 ) -> Result<Registered, RegistrationError> {
+    let random = server.random.as_ref();
+    let mut client = Client {
+        id: new_id(random).map_err(|error| StoreUnavailable(error.to_string()))?,
+        issued_at: server.clock.now(),
+        secret_hash: None,
+        metadata: metadata(server, members)?,
+    };
+    let secret = give_secret(&mut client, random);
+    let manages = server.settings.registration.management;
+    Ok(Registered {
+        client,
+        secret,
+        management_token: manages.then(|| new_token(random, TOKEN_PREFIX)),
+    })
+}
+
+/// Gives a client a secret if it needs one and has none.
+pub(super) fn give_secret(client: &mut Client, random: &dyn Random) -> Option<SecretString> {
+    if !client.is_confidential() {
+        client.secret_hash = None;
+        return None;
+    }
+    if client.secret_hash.is_some() {
+        return None;
+    }
+    let secret = new_token(random, SECRET_PREFIX);
+    client.secret_hash = Some(hash(&secret));
+    Some(secret)
+}
+
+/// Reads and checks what a client says of itself.
+pub(super) fn metadata(
+    server: &AuthServer,
+    members: &Map<String, Value>,
+) -> Result<ClientMetadata, RegistrationError> {
     let mut metadata = ClientMetadata::parse(members, &server.settings.allowed_redirect_hosts)?;
     if !server.settings.device_flow {
         metadata = metadata.without_device_flow()?;
@@ -78,26 +121,20 @@ fn accept(
     if size > MAX_METADATA_BYTES {
         return Err(RegistrationError::TooLarge);
     }
-    let random = server.random.as_ref();
-    let mut client = Client {
-        id: new_id(random).map_err(|error| StoreUnavailable(error.to_string()))?,
-        issued_at: server.clock.now(),
-        secret_hash: None,
-        metadata,
-    };
-    let secret = client.is_confidential().then(|| new_secret(random));
-    client.secret_hash = secret
-        .as_ref()
-        .map(|secret| sha256(secret.expose().as_bytes()));
-    Ok(Registered { client, secret })
+    Ok(metadata)
 }
 
 fn new_id(random: &dyn Random) -> Result<ClientId, InvalidId> {
     ClientId::parse(URL_SAFE_NO_PAD.encode(random.bytes::<16>()))
 }
 
-fn new_secret(random: &dyn Random) -> SecretString {
-    let mut text = SECRET_PREFIX.to_owned();
+fn new_token(random: &dyn Random, prefix: &str) -> SecretString {
+    let mut text = prefix.to_owned();
     URL_SAFE_NO_PAD.encode_string(random.secret::<32>().expose(), &mut text);
     SecretString::new(text)
+}
+
+/// What is kept of a secret of ours; it has 256 random bits, so that no slow hash is needed.
+pub(super) fn hash(secret: &SecretString) -> [u8; 32] {
+    sha256(secret.expose().as_bytes())
 }

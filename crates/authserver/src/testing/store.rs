@@ -72,6 +72,18 @@ impl Store for SwitchableStore {
         self.store()?.extend_client(client, ttl).await
     }
 
+    async fn replace_client(
+        &self,
+        client: &ClientId,
+        registration: Vec<u8>,
+    ) -> Result<bool, StoreUnavailable> {
+        self.store()?.replace_client(client, registration).await
+    }
+
+    async fn forget_client(&self, client: &ClientId) -> Result<(), StoreUnavailable> {
+        self.store()?.forget_client(client).await
+    }
+
     async fn put_interaction(
         &self,
         uid: &[u8; 16],

@@ -98,6 +98,18 @@ impl Store for SwitchedStore {
         self.reach()?.extend_client(client, ttl).await
     }
 
+    async fn replace_client(
+        &self,
+        client: &ClientId,
+        registration: Vec<u8>,
+    ) -> Result<bool, StoreUnavailable> {
+        self.reach()?.replace_client(client, registration).await
+    }
+
+    async fn forget_client(&self, client: &ClientId) -> Result<(), StoreUnavailable> {
+        self.reach()?.forget_client(client).await
+    }
+
     async fn put_interaction(
         &self,
         _: &[u8; 16],

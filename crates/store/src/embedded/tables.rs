@@ -264,6 +264,37 @@ impl<'transaction> Tables<'transaction> {
         Ok(true)
     }
 
+    pub(super) fn replace_client(
+        &mut self,
+        client: &ClientId,
+        registration: &[u8],
+    ) -> Result<bool, redb::Error> {
+        let key = Key::client(client);
+        let Some((deadline, bytes)) = record(&self.records, &key, self.now)? else {
+            return Ok(false);
+        };
+        let Some(stored) = StoredClient::decode(&bytes) else {
+            return Ok(false);
+        };
+        let replaced = StoredClient {
+            registration,
+            ..stored
+        };
+        self.put_until(&key, &replaced.encode(), deadline)?;
+        Ok(true)
+    }
+
+    pub(super) fn forget_client(&mut self, client: &ClientId) -> Result<(), redb::Error> {
+        let key = Key::client(client);
+        let Some((_, bytes)) = record(&self.records, &key, self.now)? else {
+            return Ok(());
+        };
+        if let Some(stored) = StoredClient::decode(&bytes) {
+            self.unused.remove((stored.unused_order, key.as_bytes()))?;
+        }
+        self.remove(&key)
+    }
+
     pub(super) fn open_grant(
         &mut self,
         grant: &GrantId,

@@ -234,6 +234,37 @@ async fn a_registration_is_never_shortened() {
 }
 
 #[tokio::test]
+async fn a_registration_is_replaced_in_its_place_and_forgotten_for_good() {
+    let fixture = Fixture::new();
+    let store = fixture.open_bounded(2, MAX_INTERACTIONS);
+    for name in ["a", "b"] {
+        let registered = store.register_client(&client(name), vec![1], MINUTE).await;
+        registered.unwrap();
+    }
+    let load = async |name| store.load_client(&client(name)).await.unwrap();
+    assert!(store.replace_client(&client("a"), vec![2]).await.unwrap());
+    assert_eq!(load("a").await, Some(vec![2]));
+    assert!(!store.replace_client(&client("c"), vec![2]).await.unwrap());
+    assert_eq!(load("c").await, None);
+
+    store.forget_client(&client("b")).await.unwrap();
+    store.forget_client(&client("b")).await.unwrap();
+    assert_eq!(load("b").await, None);
+    // A forgotten one takes no place, and a replaced one keeps its own as the oldest.
+    for name in ["d", "e"] {
+        let registered = store.register_client(&client(name), vec![1], MINUTE).await;
+        registered.unwrap();
+    }
+    assert_eq!(load("a").await, None);
+    assert_eq!(load("d").await, Some(vec![1]));
+
+    assert!(store.replace_client(&client("d"), vec![3]).await.unwrap());
+    fixture.clock.advance(60);
+    assert_eq!(load("d").await, None, "its life did not change");
+    assert!(!store.replace_client(&client("d"), vec![4]).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_flood_of_interactions_pushes_out_the_oldest() {
     let fixture = Fixture::new();
     let store = fixture.open_bounded(MAX_UNUSED_CLIENTS, 3);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authserver::{PreregisteredClient, ScopeDetail};
+use authserver::{PreregisteredClient, Registration, ScopeDetail};
 use domain::{
     client::{ClientDomains, DomainList},
     redirect_uri::AllowedRedirectHosts,
@@ -31,6 +31,7 @@ pub(super) struct Issuing {
     pub(super) strict_offline_access: bool,
     pub(super) allowed_redirect_hosts: AllowedRedirectHosts,
     pub(super) require_pushed_requests: bool,
+    pub(super) registration: Registration,
     pub(super) clients: Vec<PreregisteredClient>,
     pub(super) device_flow: bool,
     pub(super) client_documents: Option<ClientDocumentsConfig>,
@@ -73,6 +74,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
                     .map_err(|entry| format!("`{entry}` is neither host, domain nor scheme"))
             },
         ),
+        registration: Registration {
+            management: reader.value_or(
+                &variable::MCP_AUTH_PROXY_REGISTRATION_MANAGEMENT,
+                false,
+                "false",
+                values::switch,
+            ),
+            initial_token: reader.value(
+                &variable::MCP_AUTH_PROXY_REGISTRATION_TOKEN,
+                values::own_secret,
+            ),
+        },
         clients: reader.file().clients.clone(),
         device_flow: reader.value_or(
             &variable::MCP_AUTH_PROXY_DEVICE,

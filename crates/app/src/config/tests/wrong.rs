@@ -128,6 +128,16 @@ fn wrong_values_are_told_why() {
             "`proof`: it does not begin with one `/`",
         ),
         (
+            "MCP_AUTH_PROXY_REGISTRATION_TOKEN",
+            "hunter2",
+            "fewer than 16 characters",
+        ),
+        (
+            "MCP_AUTH_PROXY_REGISTRATION_MANAGEMENT",
+            "on",
+            "neither `true` nor `false`",
+        ),
+        (
             "MCP_AUTH_PROXY_INTROSPECTION_SECRET",
             "hunter2",
             "fewer than 16 characters",

@@ -209,6 +209,7 @@ impl World {
             allowed_redirect_hosts: plan.hosts,
             device_flow: true,
             require_pushed_requests: plan.require_pushed_requests,
+            registration: crate::Registration::default(),
             clients: plan.clients,
             scope_details: plan.scope_details,
             limits: Limits {
@@ -262,7 +263,7 @@ impl World {
             )
             .unwrap(),
         };
-        self.server.clients.register(&client).await.unwrap();
+        self.server.clients.register(&client, None).await.unwrap();
     }
 
     /// What the provider answers to a code: a login of this user.
