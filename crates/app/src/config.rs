@@ -110,7 +110,7 @@ pub(crate) struct Config {
     /// Clients that need not register.
     pub(crate) clients: Vec<authserver::PreregisteredClient>,
     /// Whether, and whose, client metadata documents are taken.
-    pub(crate) client_documents: Option<ClientDocumentsConfig>,
+    pub(crate) client_documents: ClientDocumentsConfig,
     /// Whether authorization requests count only if they were pushed.
     pub(crate) require_pushed_requests: bool,
     /// Whether devices without a browser may ask for access.
@@ -247,8 +247,8 @@ pub(crate) enum LogLevel {
 /// How client metadata documents are taken.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientDocumentsConfig {
-    /// Whose.
-    pub(crate) domains: ClientDomains,
+    /// Whose; `None` where they are turned off.
+    pub(crate) domains: Option<ClientDomains>,
     /// Whether they may lie on this machine.
     pub(crate) allows_loopback: bool,
 }

@@ -122,7 +122,7 @@ pub(crate) fn assemble(
             scopes: config.scopes.clone(),
             callback_path: config.callback_path.clone(),
             allowed_redirect_hosts: config.allowed_redirect_hosts.clone(),
-            client_documents: client_documents(config)?,
+            client_documents: Some(client_documents(config)?),
             require_pushed_requests: config.require_pushed_requests,
             scope_details: config.scope_details.clone(),
             registration: config.registration.clone(),
@@ -158,18 +158,16 @@ pub(crate) fn assemble(
     })
 }
 
-fn client_documents(config: &Config) -> Result<Option<ClientDocumentSettings>> {
-    let Some(documents) = &config.client_documents else {
-        return Ok(None);
-    };
+fn client_documents(config: &Config) -> Result<ClientDocumentSettings> {
+    let documents = &config.client_documents;
     let fetcher = Fetcher::new(&FetchSettings {
         allows_loopback: documents.allows_loopback,
         ca_certificates: certificates(config)?,
     })?;
-    Ok(Some(ClientDocumentSettings {
+    Ok(ClientDocumentSettings {
         fetcher: Arc::new(fetcher),
         domains: documents.domains.clone(),
-    }))
+    })
 }
 
 fn protected_resources(

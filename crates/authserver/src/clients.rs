@@ -1,6 +1,7 @@
 //! The clients: registered ones, as the store keeps them, and those that a document describes.
 
 pub(crate) mod documents;
+pub(crate) mod keys;
 
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,16 @@ use domain::{
     id::ClientId,
     time::{Clock, Timestamp},
 };
+use fetch::FetchError;
+use jose::verifying::VerifiedToken;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreUnavailable};
 
-use self::documents::{ClientDocuments, DocumentFault};
+use self::{
+    documents::{ClientDocuments, DocumentFault},
+    keys::{KeyFault, PublishedKeys},
+};
 use crate::Settings;
 
 /// How long a registration is kept that never led to a login.
@@ -63,6 +69,8 @@ pub(crate) struct Clients {
     /// Those of the configuration, which no registration can displace.
     preregistered: HashMap<ClientId, Client>,
     documents: Option<ClientDocuments>,
+    keys: Option<PublishedKeys>,
+    audiences: [String; 3],
 }
 
 /// Why a client could not be looked up.
@@ -86,13 +94,22 @@ impl Clients {
             .iter()
             .map(|known| (known.client.id.clone(), known.client.clone()))
             .collect();
-        let documents = settings.client_documents.as_ref().map(|documents| {
-            let redirect_hosts = settings.allowed_redirect_hosts.clone();
-            ClientDocuments::new(documents, redirect_hosts, Arc::clone(&clock))
+        let fetching = settings.client_documents.as_ref();
+        let documents = fetching.and_then(|fetching| {
+            Some(ClientDocuments::new(
+                Arc::clone(&fetching.fetcher),
+                fetching.domains.clone()?,
+                settings.allowed_redirect_hosts.clone(),
+                Arc::clone(&clock),
+            ))
         });
+        let keys = fetching
+            .map(|fetching| PublishedKeys::new(Arc::clone(&fetching.fetcher), Arc::clone(&clock)));
         Self {
             preregistered,
             documents,
+            keys,
+            audiences: settings.assertion_audiences(),
             store,
             clock,
             extended: Cache::new(REMEMBERED),
@@ -229,6 +246,56 @@ impl Clients {
         self.store.forget_client(id).await?;
         self.extended.remove(id);
         Ok(())
+    }
+
+    /// Checks what a client signed, by its keys; those that it may have changed are fetched once
+    /// more.
+    pub(crate) async fn verify(
+        &self,
+        client: &Client,
+        token: &str,
+        asker: ClientNetwork,
+    ) -> Result<VerifiedToken, KeyFault> {
+        if let Some(uri) = &client.metadata.jwks_uri {
+            let none = FetchError::Url("this server fetches nothing");
+            let keys = self.keys.as_ref().ok_or(KeyFault::Fetch(none))?;
+            return keys.verify(uri, token, asker).await;
+        }
+        let fault = match keys::verify_by_metadata(client, token) {
+            Ok(verified) => return Ok(verified),
+            Err(fault) => fault,
+        };
+        let documents = self.documents.as_ref();
+        let Some(documents) = documents.filter(|_| keys::may_be_mended(&fault)) else {
+            return Err(KeyFault::Token(fault));
+        };
+        match documents.newer(&client.id, asker).await {
+            Ok(Some(newer)) => keys::verify_by_metadata(&newer, token).map_err(KeyFault::Token),
+            Ok(None) => Err(KeyFault::Token(fault)),
+            Err(error) => Err(KeyFault::Fetch(error)),
+        }
+    }
+
+    /// What an assertion may be meant for.
+    pub(crate) fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// The present.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Notes a mark; `true` for the first who does.
+    ///
+    /// # Errors
+    /// If the store is away.
+    pub(crate) async fn mark_once(
+        &self,
+        mark: &[u8; 32],
+        life: Duration,
+    ) -> Result<bool, StoreUnavailable> {
+        self.store.mark_once(mark, life).await
     }
 
     /// Notes that a client is in use: its registration outlives its grants. Written at most daily

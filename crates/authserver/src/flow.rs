@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod authorize;
 pub(crate) mod browser;
+pub(crate) mod client_assertion;
 pub(crate) mod client_authentication;
 pub(crate) mod device;
 pub(crate) mod interaction;

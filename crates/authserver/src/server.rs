@@ -53,7 +53,7 @@ pub struct Settings {
     pub registration: Registration,
     /// Bounds of requests.
     pub limits: Limits,
-    /// Whether, and whose, client metadata documents are taken.
+    /// How client metadata documents and keys are fetched; without it none is.
     pub client_documents: Option<ClientDocumentSettings>,
 }
 
@@ -138,6 +138,21 @@ pub struct AuthServer {
 // === impl Settings ===
 
 impl Settings {
+    /// Whether clients may name themselves by a metadata document.
+    pub(crate) fn takes_client_documents(&self) -> bool {
+        let documents = self.client_documents.as_ref();
+        documents.is_some_and(|documents| documents.domains.is_some())
+    }
+
+    /// What an assertion of a client may be meant for (RFC 7523 §3, RFC 9126 §2).
+    pub(crate) fn assertion_audiences(&self) -> [String; 3] {
+        [
+            self.base_url.issuer().to_owned(),
+            self.base_url.join(path::TOKEN),
+            self.base_url.join(path::PUSHED_AUTHORIZATION),
+        ]
+    }
+
     /// All scopes that a client can get.
     pub(crate) fn offered_scopes(&self) -> ScopeSet {
         let named = self.scope_details.iter().map(|detail| &detail.name);

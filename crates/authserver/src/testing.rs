@@ -50,7 +50,7 @@ use url::form_urlencoded;
 
 pub(crate) use self::store::SwitchableStore;
 use crate::{
-    AuthServer, Limits, ProtectedResource, Registration, Settings,
+    AuthServer, ClientDocumentSettings, Limits, ProtectedResource, Registration, Settings,
     pages::{Branding, Pages},
     router,
 };
@@ -71,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) scopes: &'static str,
     /// `MAX_REQUESTS`; `None` is without a bound.
     pub(crate) requests: Option<u32>,
+    /// How documents and keys of clients are fetched.
+    pub(crate) documents: Option<ClientDocumentSettings>,
     pub(crate) require_pushed_requests: bool,
     pub(crate) device_flow: bool,
     pub(crate) registration: Registration,
@@ -110,6 +112,7 @@ impl Default for Setup {
             paths: &["/mcp"],
             scopes: "openid offline_access",
             requests: None,
+            documents: None,
             require_pushed_requests: false,
             device_flow: true,
             registration: Registration::default(),
@@ -371,7 +374,7 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
             requests: setup.requests,
             window: Duration::from_secs(60),
         },
-        client_documents: None,
+        client_documents: setup.documents.clone(),
     }
 }
 

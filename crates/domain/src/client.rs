@@ -73,6 +73,15 @@ pub struct ClientMetadata {
     /// Algorithm it wants its ID tokens signed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<String>,
+    /// Its public keys, if it signs assertions and has them here.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jwks: Option<Value>,
+    /// Where its public keys are, if it signs assertions and has them elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jwks_uri: Option<String>,
+    /// The one algorithm that its assertions are signed with, if it said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub token_endpoint_auth_signing_alg: Option<String>,
     /// Where a person may return to after a logout, exactly (OpenID Connect RP-Initiated Logout
     /// §3.1).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -106,6 +115,8 @@ pub enum TokenEndpointAuthMethod {
     ClientSecretBasic,
     /// Its secret in the form.
     ClientSecretPost,
+    /// A JWT that it signs (RFC 7523, OpenID Connect Core §9).
+    PrivateKeyJwt,
 }
 
 /// Where a client runs (OpenID Connect Registration §2).
@@ -238,7 +249,20 @@ impl GrantType {
 
 impl TokenEndpointAuthMethod {
     /// All methods, in the order in which they are announced.
-    pub const ALL: [Self; 3] = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
+    pub const ALL: [Self; 4] = [
+        Self::None,
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::PrivateKeyJwt,
+    ];
+
+    /// Whether client and server share a secret.
+    pub const fn has_secret(self) -> bool {
+        match self {
+            Self::ClientSecretBasic | Self::ClientSecretPost => true,
+            Self::None | Self::PrivateKeyJwt => false,
+        }
+    }
 
     /// Its name in the RFC.
     pub const fn as_str(self) -> &'static str {
@@ -246,6 +270,7 @@ impl TokenEndpointAuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 

@@ -105,9 +105,12 @@ pub struct AuthorizationServerMetadata {
     response_types_supported: &'static [&'static str],
     response_modes_supported: &'static [&'static str],
     grant_types_supported: Vec<&'static str>,
-    token_endpoint_auth_methods_supported: [&'static str; 3],
-    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_methods_supported: [&'static str; 4],
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    revocation_endpoint_auth_methods_supported: [&'static str; 4],
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     introspection_signing_alg_values_supported: Vec<String>,
     code_challenge_methods_supported: &'static [&'static str],
     authorization_response_iss_parameter_supported: bool,
@@ -160,12 +163,15 @@ impl AuthorizationServerMetadata {
                 .map(GrantType::as_str)
                 .collect(),
             token_endpoint_auth_methods_supported: methods,
+            token_endpoint_auth_signing_alg_values_supported: Vec::new(),
             revocation_endpoint_auth_methods_supported: methods,
+            revocation_endpoint_auth_signing_alg_values_supported: Vec::new(),
             // Whoever may ask there has a secret (RFC 7662 §4).
             introspection_endpoint_auth_methods_supported: methods
                 .into_iter()
                 .filter(|method| *method != "none")
                 .collect(),
+            introspection_endpoint_auth_signing_alg_values_supported: Vec::new(),
             introspection_signing_alg_values_supported: algorithms.clone(),
             code_challenge_methods_supported: &["S256"],
             authorization_response_iss_parameter_supported: true,
@@ -203,6 +209,18 @@ impl AuthorizationServerMetadata {
 }
 
 impl AuthorizationServerMetadata {
+    /// The same, with the algorithms that clients may sign assertions with: needed at each endpoint
+    /// that takes them (RFC 8414 §2).
+    #[must_use]
+    pub fn with_assertion_algorithms(mut self, algorithms: Vec<&'static str>) -> Self {
+        self.token_endpoint_auth_signing_alg_values_supported
+            .clone_from(&algorithms);
+        self.revocation_endpoint_auth_signing_alg_values_supported
+            .clone_from(&algorithms);
+        self.introspection_endpoint_auth_signing_alg_values_supported = algorithms;
+        self
+    }
+
     /// The same, saying whether clients may name themselves by a metadata document
     /// (draft-ietf-oauth-client-id-metadata-document §6).
     #[must_use]

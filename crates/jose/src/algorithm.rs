@@ -32,7 +32,7 @@ pub(crate) enum KeyKind {
 // === impl Algorithm ===
 
 impl Algorithm {
-    const ALL: &'static [Self] = &[
+    pub(crate) const ALL: &'static [Self] = &[
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,

@@ -74,6 +74,20 @@ struct Parts<'a> {
     signature: Vec<u8>,
 }
 
+/// The algorithms that are accepted, by their names in RFC 7518, RFC 8037 and RFC 9864.
+pub fn algorithms() -> Vec<&'static str> {
+    Algorithm::ALL.iter().map(|known| known.name()).collect()
+}
+
+/// The claims of a JWT whose signature nobody has checked: good for finding out whose keys to
+/// check it with, and for nothing else.
+///
+/// # Errors
+/// If it is no compact JWS.
+pub fn unverified_claims(token: &str) -> Result<Map<String, Value>, InvalidToken> {
+    object(Parts::split(token)?.payload)
+}
+
 // === impl VerifyingKeys ===
 
 impl VerifyingKeys {

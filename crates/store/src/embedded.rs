@@ -294,6 +294,12 @@ impl Store for EmbeddedStore {
         self.write(move |tables| tables.remove(&key)).await
     }
 
+    async fn mark_once(&self, mark: &[u8; 32], ttl: Duration) -> Result<bool, StoreUnavailable> {
+        let key = Key::mark(mark);
+        self.write(move |tables| tables.put_new(&key, &[], ttl))
+            .await
+    }
+
     async fn open_grant(
         &self,
         grant: &GrantId,

@@ -97,6 +97,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Forgets a `state`.
     async fn drop_state(&self, state: &[u8; 32]) -> Result<(), StoreUnavailable>;
 
+    // --- what counts once
+
+    /// Remembers a mark (a hash) for `ttl`; `true` for the first who does, `false` while it is
+    /// remembered.
+    async fn mark_once(&self, mark: &[u8; 32], ttl: Duration) -> Result<bool, StoreUnavailable>;
+
     // --- grants
 
     /// Remembers a new grant (version 1) and its identity session (version 1).

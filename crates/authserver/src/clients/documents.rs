@@ -21,8 +21,9 @@ use serde_json::{Map, Value};
 pub struct ClientDocumentSettings {
     /// The way out.
     pub fetcher: Arc<Fetcher>,
-    /// Whose are taken.
-    pub domains: ClientDomains,
+    /// Whose documents are taken; `None` for nobody's: then only the keys of clients that
+    /// registered are fetched.
+    pub domains: Option<ClientDomains>,
 }
 
 /// The documents of clients.
@@ -46,24 +47,27 @@ pub(crate) enum DocumentFault {
     /// It cannot be had, or is not what it should be.
     #[error("the client's metadata document cannot be used: {0}")]
     Document(#[from] FetchError),
+    /// Its keys cannot be had.
+    #[error("the client's keys cannot be had: {0}")]
+    Keys(FetchError),
 }
 
 // === impl ClientDocuments ===
 
 impl ClientDocuments {
     pub(super) fn new(
-        settings: &ClientDocumentSettings,
+        fetcher: Arc<Fetcher>,
+        domains: ClientDomains,
         redirect_hosts: AllowedRedirectHosts,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let fetcher = Arc::clone(&settings.fetcher);
         let allows_loopback = fetcher.allows_loopback();
         let documents = Documents::new(fetcher, move |id, body| {
             read(id, body, allows_loopback, &redirect_hosts)
         });
         Self {
             documents,
-            domains: settings.domains.clone(),
+            domains,
             allows_loopback,
             clock,
         }
@@ -100,6 +104,24 @@ impl ClientDocuments {
         Some(client(id, &fetched))
     }
 
+    /// The client by a fetch of its document that is later than the one it is known by; `None`
+    /// where the last is too recent to make another.
+    pub(super) async fn newer(
+        &self,
+        id: &ClientId,
+        asker: ClientNetwork,
+    ) -> Result<Option<Client>, FetchError> {
+        let now = self.now();
+        let Some(known) = self.documents.known(id.as_str(), now) else {
+            return Ok(None);
+        };
+        let newer = self
+            .documents
+            .newer_than(known.number, id.as_str(), asker.address(), now)
+            .await?;
+        Ok(newer.map(|fetched| client(id, &fetched)))
+    }
+
     fn now(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.clock.now().as_unix())
     }
@@ -112,7 +134,7 @@ impl DocumentFault {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Url(_) | Self::NotTrusted(_) => false,
-            Self::Document(error) => error.is_passing(),
+            Self::Document(error) | Self::Keys(error) => error.is_passing(),
         }
     }
 }

@@ -12,7 +12,10 @@ use domain::{client::DocumentUrl, secret::SecretString};
 use percent_encoding::percent_decode_str;
 
 use super::parameters::Parameters;
-use crate::flow::client_authentication::{BasicCredentials, ShownCredentials};
+use crate::flow::{
+    client_assertion::{Secret, ShownAssertion},
+    client_authentication::{BasicCredentials, ShownCredentials},
+};
 
 /// Some clients leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -50,7 +53,10 @@ pub(super) fn shown<'a>(
         basic: basic(headers)?,
         client_id: form.get("client_id"),
         client_secret: form.get("client_secret"),
-        has_assertion: form.contains("client_assertion"),
+        assertion: form.get("client_assertion").map(|jwt| ShownAssertion {
+            kind: form.get("client_assertion_type"),
+            jwt: Secret(jwt),
+        }),
     })
 }
 

@@ -64,7 +64,8 @@ fn authorization_server(server: &AuthServer) -> Bytes {
         algorithms,
     )
     .with_pushed_requests_required(settings.require_pushed_requests)
-    .with_client_documents(settings.client_documents.is_some());
+    .with_assertion_algorithms(jose::verifying::algorithms())
+    .with_client_documents(settings.takes_client_documents());
     if settings.device_flow {
         metadata = metadata.with_device_flow(&settings.base_url);
     }

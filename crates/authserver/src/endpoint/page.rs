@@ -125,16 +125,18 @@ impl Trouble {
                 ],
                 cause,
             ),
-            DocumentFault::Url(_) | DocumentFault::Document(_) => Self::new(
-                StatusCode::BAD_REQUEST,
-                "The client does not describe itself as it must",
-                &[
-                    &format!("What is wrong: {cause}."),
-                    "The makers of the client can mend that. If you typed or copied the client's address, a part of it may be missing.",
-                    NOTHING_SENT,
-                ],
-                cause.as_str(),
-            ),
+            DocumentFault::Url(_) | DocumentFault::Document(_) | DocumentFault::Keys(_) => {
+                Self::new(
+                    StatusCode::BAD_REQUEST,
+                    "The client does not describe itself as it must",
+                    &[
+                        &format!("What is wrong: {cause}."),
+                        "The makers of the client can mend that. If you typed or copied the client's address, a part of it may be missing.",
+                        NOTHING_SENT,
+                    ],
+                    cause.as_str(),
+                )
+            }
         }
     }
 

@@ -133,7 +133,8 @@ impl From<ClientAuthenticationError> for Refusal {
         use ClientAuthenticationError as Error;
         match error {
             Error::Missing | Error::SeveralMethods | Error::TwoIds => Self::invalid_request(error),
-            Error::UnsupportedMethod
+            Error::Assertion(_)
+            | Error::AssertionMissing
             | Error::Unknown
             | Error::SecretMissing
             | Error::SecretUnexpected

@@ -8,7 +8,10 @@ use domain::{
 };
 use store::{StoreUnavailable, seal::sha256};
 
-use super::patience::Patience;
+use super::{
+    client_assertion::{self, AssertionError, Expected, ShownAssertion},
+    patience::Patience,
+};
 use crate::clients::{Clients, FindError, documents::DocumentFault};
 
 /// What a request shows of its client.
@@ -20,8 +23,8 @@ pub(crate) struct ShownCredentials<'a> {
     pub(crate) client_id: Option<&'a str>,
     /// `client_secret` of the form.
     pub(crate) client_secret: Option<&'a str>,
-    /// Whether there is a `client_assertion` (RFC 7523).
-    pub(crate) has_assertion: bool,
+    /// `client_assertion` (RFC 7523).
+    pub(crate) assertion: Option<ShownAssertion<'a>>,
 }
 
 /// Id and secret by HTTP Basic, decoded.
@@ -44,11 +47,12 @@ pub(crate) enum ClientAuthenticationError {
     /// The header and the form name different clients.
     #[error("the Authorization header and client_id name different clients")]
     TwoIds,
-    /// An assertion, which no client can have registered.
-    #[error(
-        "client assertions are not supported; register with none, client_secret_basic or client_secret_post"
-    )]
-    UnsupportedMethod,
+    /// Its assertion proves nothing.
+    #[error(transparent)]
+    Assertion(AssertionError),
+    /// It registered keys, and shows no assertion.
+    #[error("this client was registered for private_key_jwt; client_assertion is absent")]
+    AssertionMissing,
     /// Never registered, or forgotten.
     #[error("this client is not registered here, or no longer; register it anew")]
     Unknown,
@@ -67,6 +71,19 @@ pub(crate) enum ClientAuthenticationError {
     /// A passing fault.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
+}
+
+/// A passing fault stays one.
+impl From<AssertionError> for ClientAuthenticationError {
+    fn from(error: AssertionError) -> Self {
+        match error {
+            AssertionError::Unavailable(fault) => Self::Unavailable(fault),
+            AssertionError::Keys(error) if error.is_passing() => {
+                Self::Document(DocumentFault::Keys(error))
+            }
+            error => Self::Assertion(error),
+        }
+    }
 }
 
 impl From<FindError> for ClientAuthenticationError {
@@ -89,7 +106,7 @@ pub(crate) async fn authenticate(
     network: ClientNetwork,
     patience: Patience,
 ) -> Result<Client, ClientAuthenticationError> {
-    let (id, secret) = one_method(shown)?;
+    let (id, proof) = one_method(shown)?;
     let client = patience
         .insist(
             |error: &FindError| matches!(error, FindError::Unavailable(_)),
@@ -97,24 +114,47 @@ pub(crate) async fn authenticate(
         )
         .await?
         .ok_or(ClientAuthenticationError::Unknown)?;
-    check_secret(&client, secret.as_ref())?;
+    match proof {
+        Proof::None => check_secret(&client, None)?,
+        Proof::Secret(secret) => check_secret(&client, Some(&secret))?,
+        Proof::Assertion(assertion) => {
+            let expected = Expected {
+                audiences: clients.audiences(),
+                now: clients.now(),
+                network,
+            };
+            client_assertion::check(clients, &client, &assertion, &expected, patience).await?;
+        }
+    }
     Ok(client)
+}
+
+/// How a client proves itself.
+enum Proof<'a> {
+    None,
+    Secret(SecretString),
+    Assertion(ShownAssertion<'a>),
 }
 
 fn one_method(
     shown: ShownCredentials<'_>,
-) -> Result<(ClientId, Option<SecretString>), ClientAuthenticationError> {
+) -> Result<(ClientId, Proof<'_>), ClientAuthenticationError> {
     use ClientAuthenticationError as Error;
     let methods = [
         shown.basic.is_some(),
         shown.client_secret.is_some(),
-        shown.has_assertion,
+        shown.assertion.is_some(),
     ];
     if methods.into_iter().filter(|used| *used).count() > 1 {
         return Err(Error::SeveralMethods);
     }
-    if shown.has_assertion {
-        return Err(Error::UnsupportedMethod);
+    if let Some(assertion) = shown.assertion {
+        let id = client_assertion::claimed_client(&assertion)?;
+        // It may be left out (RFC 7521 §4.2), but not be another one.
+        if shown.client_id.is_some_and(|named| named != id.as_str()) {
+            return Err(Error::TwoIds);
+        }
+        return Ok((id, Proof::Assertion(assertion)));
     }
     let (id, secret) = match shown.basic {
         Some(basic) => {
@@ -131,7 +171,7 @@ fn one_method(
     };
     // What cannot be an identifier was never given out.
     let id = ClientId::parse(id).map_err(|_| Error::Unknown)?;
-    Ok((id, secret))
+    Ok((id, secret.map_or(Proof::None, Proof::Secret)))
 }
 
 fn check_secret(
@@ -141,6 +181,7 @@ fn check_secret(
     use ClientAuthenticationError as Error;
     match (client.is_confidential(), client.secret_hash, shown) {
         (false, _, None) => Ok(()),
+        (true, None, None) => Err(Error::AssertionMissing),
         (false, _, Some(_)) => Err(Error::SecretUnexpected),
         (true, _, None) => Err(Error::SecretMissing),
         (true, Some(registered), Some(shown)) => {

@@ -91,7 +91,7 @@ fn accept(
 
 /// Gives a client a secret if it needs one and has none.
 pub(super) fn give_secret(client: &mut Client, random: &dyn Random) -> Option<SecretString> {
-    if !client.is_confidential() {
+    if !client.metadata.token_endpoint_auth_method.has_secret() {
         client.secret_hash = None;
         return None;
     }

@@ -93,7 +93,7 @@ impl DocumentHost {
         });
         ClientDocumentSettings {
             fetcher: Arc::new(fetcher.unwrap()),
-            domains,
+            domains: Some(domains),
         }
     }
 }

@@ -118,6 +118,10 @@ impl Store for SwitchableStore {
         self.store()?.drop_state(state).await
     }
 
+    async fn mark_once(&self, mark: &[u8; 32], ttl: Duration) -> Result<bool, StoreUnavailable> {
+        self.store()?.mark_once(mark, ttl).await
+    }
+
     async fn open_grant(
         &self,
         grant: &GrantId,

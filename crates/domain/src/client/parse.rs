@@ -1,5 +1,7 @@
 //! Reading the metadata of a registration request, member by member.
 
+mod keys;
+
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -66,6 +68,7 @@ fn with_method(
     if redirects {
         response_types(members)?;
     }
+    let keys = keys::read(members, token_endpoint_auth_method)?;
     Ok(ClientMetadata {
         redirect_uris,
         grant_types,
@@ -81,6 +84,9 @@ fn with_method(
         software_id: text(members, "software_id")?,
         software_version: text(members, "software_version")?,
         id_token_signed_response_alg: text(members, "id_token_signed_response_alg")?,
+        jwks: keys.jwks,
+        jwks_uri: keys.jwks_uri,
+        token_endpoint_auth_signing_alg: keys.algorithm,
         post_logout_redirect_uris: post_logout_redirect_uris(members, hosts)?,
         require_pushed_authorization_requests: flag(
             members,
@@ -183,7 +189,7 @@ fn auth_method(members: &Members) -> Result<TokenEndpointAuthMethod, InvalidClie
         Some(method) => TokenEndpointAuthMethod::parse(&method).ok_or_else(|| {
             wrong(
                 MEMBER,
-                "must be none, client_secret_basic or client_secret_post",
+                "must be none, client_secret_basic, client_secret_post or private_key_jwt",
             )
         }),
     }
@@ -197,7 +203,10 @@ fn document_auth_method(
     let method = text(members, MEMBER)?;
     match method.as_deref().map(TokenEndpointAuthMethod::parse) {
         None | Some(Some(TokenEndpointAuthMethod::None)) => Ok(TokenEndpointAuthMethod::None),
-        Some(_) => Err(wrong(MEMBER, "must be none")),
+        Some(Some(TokenEndpointAuthMethod::PrivateKeyJwt)) => {
+            Ok(TokenEndpointAuthMethod::PrivateKeyJwt)
+        }
+        Some(_) => Err(wrong(MEMBER, "must be none or private_key_jwt")),
     }
 }
 

@@ -60,7 +60,7 @@ fn each_wrong_member_is_named() {
         ("client_name", json!("evil\u{202e}txt.exe")),
         ("client_name", json!(["a"])),
         ("scope", json!("a\"b")),
-        ("token_endpoint_auth_method", json!("private_key_jwt")),
+        ("token_endpoint_auth_method", json!("client_secret_jwt")),
         ("application_type", json!("desktop")),
         ("grant_types", json!(["client_credentials"])),
         ("response_types", json!(["token"])),

@@ -144,6 +144,10 @@ impl Store for SwitchedStore {
         unreachable!("grants know no interactions")
     }
 
+    async fn mark_once(&self, _: &[u8; 32], _: Duration) -> Result<bool, StoreUnavailable> {
+        unreachable!("grants know no marks")
+    }
+
     async fn open_grant(
         &self,
         grant: &GrantId,

@@ -26,6 +26,10 @@ impl Key {
         Self::new(b's', &[state])
     }
 
+    pub(super) fn mark(mark: &[u8; 32]) -> Self {
+        Self::new(b'o', &[mark])
+    }
+
     pub(super) fn grant(grant: &GrantId) -> Self {
         Self::new(b'g', &[grant.as_bytes()])
     }

@@ -215,6 +215,20 @@ impl<'transaction> Tables<'transaction> {
         Ok(Some(value))
     }
 
+    /// Puts a value where none is; `false` where one was.
+    pub(super) fn put_new(
+        &mut self,
+        key: &Key,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, redb::Error> {
+        if self.value(key)?.is_some() {
+            return Ok(false);
+        }
+        self.put(key, value, ttl)?;
+        Ok(true)
+    }
+
     pub(super) fn register_client(
         &mut self,
         client: &ClientId,

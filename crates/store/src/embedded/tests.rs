@@ -475,3 +475,25 @@ async fn concurrent_writers_share_commits_and_lose_nothing() {
 }
 
 mod devices;
+
+#[tokio::test]
+async fn a_mark_counts_once_until_it_is_forgotten() {
+    let fixture = Fixture::new();
+    let store = Arc::new(fixture.open());
+    let markers: Vec<_> = (0..16)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.mark_once(&[1; 32], MINUTE).await.unwrap() })
+        })
+        .collect();
+    let mut first = 0;
+    for marker in markers {
+        first += usize::from(marker.await.unwrap());
+    }
+    assert_eq!(first, 1);
+    assert!(store.mark_once(&[2; 32], MINUTE).await.unwrap());
+    fixture.clock.advance(59);
+    assert!(!store.mark_once(&[1; 32], MINUTE).await.unwrap());
+    fixture.clock.advance(1);
+    assert!(store.mark_once(&[1; 32], MINUTE).await.unwrap());
+}

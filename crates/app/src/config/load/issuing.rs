@@ -34,7 +34,7 @@ pub(super) struct Issuing {
     pub(super) registration: Registration,
     pub(super) clients: Vec<PreregisteredClient>,
     pub(super) device_flow: bool,
-    pub(super) client_documents: Option<ClientDocumentsConfig>,
+    pub(super) client_documents: ClientDocumentsConfig,
 }
 
 const DEFAULT_SCOPES: &str = "openid offline_access";
@@ -103,8 +103,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
     }
 }
 
-/// `None` where they are turned off.
-fn client_documents(reader: &mut Reader<'_>) -> Option<ClientDocumentsConfig> {
+fn client_documents(reader: &mut Reader<'_>) -> ClientDocumentsConfig {
     let are_taken = reader.value_or(
         &variable::MCP_AUTH_PROXY_CLIENT_DOCUMENTS,
         true,
@@ -127,10 +126,10 @@ fn client_documents(reader: &mut Reader<'_>) -> Option<ClientDocumentsConfig> {
         "false",
         values::switch,
     );
-    are_taken.then_some(ClientDocumentsConfig {
-        domains,
+    ClientDocumentsConfig {
+        domains: are_taken.then_some(domains),
         allows_loopback,
-    })
+    }
 }
 
 /// Looked through here, so that a broken key is told together with everything else. Never quotes
