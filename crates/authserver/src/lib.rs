@@ -14,6 +14,7 @@ mod server;
 mod testing;
 
 pub use clients::documents::ClientDocumentSettings;
+pub use flow::introspection::MCP_SERVER_CLIENT_ID;
 pub use server::{
     AuthServer, Limits, PreregisteredClient, ProtectedResource, Registration, ScopeDetail,
     Settings, router,

@@ -20,7 +20,7 @@ use crate::{AuthServer, ProtectedResource};
 
 /// What MCP servers call themselves, with the secret configured for them. Ids that are given out
 /// at registration are longer.
-pub(crate) const MCP_SERVER: &str = "mcp-server";
+pub const MCP_SERVER_CLIENT_ID: &str = "mcp-server";
 
 /// What is known of the token, and who asked: an answer that is signed is for them alone.
 #[derive(Debug)]
@@ -112,11 +112,12 @@ async fn authenticate<'a>(
 /// not.
 fn secret_of_mcp_server<'a>(shown: &'a ShownCredentials<'_>) -> Option<&'a str> {
     match (&shown.basic, shown.client_id, shown.client_secret) {
-        (Some(basic), None, None) if basic.id == MCP_SERVER => Some(basic.secret.expose()),
-        (Some(basic), Some(MCP_SERVER), None) if basic.id == MCP_SERVER => {
+        (Some(basic), None | Some(MCP_SERVER_CLIENT_ID), None)
+            if basic.id == MCP_SERVER_CLIENT_ID =>
+        {
             Some(basic.secret.expose())
         }
-        (None, Some(MCP_SERVER), Some(secret)) => Some(secret),
+        (None, Some(MCP_SERVER_CLIENT_ID), Some(secret)) => Some(secret),
         _ => None,
     }
 }

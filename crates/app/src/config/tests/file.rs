@@ -372,6 +372,9 @@ fn wrong_clients_are_told_by_their_place() {
         [[clients]]
         id = "e"
         redirect_uris = ["https://a.example/"]
+        [[clients]]
+        id = "mcp-server"
+        redirect_uris = ["https://a.example/"]
     "#;
     let report = refused(environment(&[]), text);
 
@@ -380,6 +383,7 @@ fn wrong_clients_are_told_by_their_place() {
         "`clients[1].id` in config.toml holds `\"https://a.example/client\"`",
         "redirect_uris[0]: its scheme is neither",
         "`clients[2].id` in config.toml is missing",
+        "`clients[8].id` in config.toml holds `\"mcp-server\"`",
         "`clients[3].skip_consent` in config.toml holds `true`",
         "`clients[3].redirect_uri` in config.toml holds [redacted]\n    reason:  there is no such key; did you mean `redirect_uris`?",
         "`clients[4].scope` in config.toml",

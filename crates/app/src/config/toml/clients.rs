@@ -1,5 +1,6 @@
 //! `[[clients]]`: clients that need not register.
 
+use authserver::MCP_SERVER_CLIENT_ID;
 use authserver::PreregisteredClient;
 use domain::{
     client::{Client, ClientMetadata},
@@ -96,6 +97,9 @@ fn id(walk: &mut Walk<'_>, place: &str, value: Option<&Value>) -> Option<ClientI
     let reason = match value.as_str().map(|text| (ClientId::parse(text), text)) {
         // Such an id names a client metadata document.
         Some((_, text)) if text.contains("://") => "it is a URL".to_owned(),
+        Some((_, MCP_SERVER_CLIENT_ID)) => {
+            "MCP servers call themselves so when they ask about tokens".to_owned()
+        }
         Some((Ok(id), _)) => return Some(id),
         Some((Err(error), _)) => error.to_string(),
         None => "it is no text".to_owned(),
