@@ -1,5 +1,6 @@
 //! Records and deadlines of the embedded store, and the steps made of them.
 
+mod clients;
 mod devices;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
+use self::clients::StoredClient;
 use super::{
     Bounds,
     key::{CLIENT, INTERACTION, Key},
@@ -48,12 +50,6 @@ pub(super) struct Tables<'transaction> {
     interactions: Table<'transaction, (u64, &'static [u8]), ()>,
     bounds: Bounds,
     now: Timestamp,
-}
-
-/// A registration as stored: order of registration, 0 once it was used; then the caller's bytes.
-struct StoredClient<'a> {
-    unused_order: u64,
-    registration: &'a [u8],
 }
 
 /// Makes the tables of a new file and says which format the file has; one of a newer format is
@@ -229,86 +225,6 @@ impl<'transaction> Tables<'transaction> {
         Ok(true)
     }
 
-    pub(super) fn register_client(
-        &mut self,
-        client: &ClientId,
-        registration: &[u8],
-        ttl: Duration,
-    ) -> Result<(), redb::Error> {
-        let key = Key::client(client);
-        let newest = self.unused.last()?.map_or(0, |(entry, _)| entry.value().0);
-        let stored = StoredClient {
-            unused_order: newest + 1,
-            registration,
-        };
-        self.put(&key, &stored.encode(), ttl)?;
-        self.unused.insert((newest + 1, key.as_bytes()), ())?;
-        while self.unused.len()? > self.bounds.unused_clients {
-            let Some(oldest) = self.unused.pop_first()?.map(|(entry, _)| {
-                let (_, key) = entry.value();
-                key.to_vec()
-            }) else {
-                break;
-            };
-            self.records.remove(oldest.as_slice())?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn extend_client(
-        &mut self,
-        client: &ClientId,
-        ttl: Duration,
-    ) -> Result<bool, redb::Error> {
-        let key = Key::client(client);
-        let Some((deadline, bytes)) = record(&self.records, &key, self.now)? else {
-            return Ok(false);
-        };
-        let Some(stored) = StoredClient::decode(&bytes) else {
-            return Ok(false);
-        };
-        self.unused.remove((stored.unused_order, key.as_bytes()))?;
-        let used = StoredClient {
-            unused_order: 0,
-            registration: stored.registration,
-        };
-        // A grant that lives longer may need it.
-        let deadline = deadline.max(self.now.plus(ttl));
-        self.put_until(&key, &used.encode(), deadline)?;
-        Ok(true)
-    }
-
-    pub(super) fn replace_client(
-        &mut self,
-        client: &ClientId,
-        registration: &[u8],
-    ) -> Result<bool, redb::Error> {
-        let key = Key::client(client);
-        let Some((deadline, bytes)) = record(&self.records, &key, self.now)? else {
-            return Ok(false);
-        };
-        let Some(stored) = StoredClient::decode(&bytes) else {
-            return Ok(false);
-        };
-        let replaced = StoredClient {
-            registration,
-            ..stored
-        };
-        self.put_until(&key, &replaced.encode(), deadline)?;
-        Ok(true)
-    }
-
-    pub(super) fn forget_client(&mut self, client: &ClientId) -> Result<(), redb::Error> {
-        let key = Key::client(client);
-        let Some((_, bytes)) = record(&self.records, &key, self.now)? else {
-            return Ok(());
-        };
-        if let Some(stored) = StoredClient::decode(&bytes) {
-            self.unused.remove((stored.unused_order, key.as_bytes()))?;
-        }
-        self.remove(&key)
-    }
-
     pub(super) fn open_grant(
         &mut self,
         grant: &GrantId,
@@ -457,25 +373,6 @@ impl<'transaction> Tables<'transaction> {
             self.records.remove(key.as_slice())?;
         }
         Ok(count)
-    }
-}
-
-// === impl StoredClient ===
-
-impl<'a> StoredClient<'a> {
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(8 + self.registration.len());
-        bytes.extend_from_slice(&self.unused_order.to_be_bytes());
-        bytes.extend_from_slice(self.registration);
-        bytes
-    }
-
-    fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let (order, registration) = bytes.split_first_chunk::<8>()?;
-        Some(Self {
-            unused_order: u64::from_be_bytes(*order),
-            registration,
-        })
     }
 }
 
