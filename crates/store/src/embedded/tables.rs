@@ -15,11 +15,10 @@ use redb::{
 };
 
 use self::clients::StoredClient;
-use super::{
-    Bounds,
-    key::{CLIENT, INTERACTION, Key},
+use super::key::{CLIENT, INTERACTION, Key};
+use crate::{
+    Bounds, OperationId, Replaced, Settled, StoredGrant, StoredIdentity, stored::GrantHeader,
 };
-use crate::{OperationId, Replaced, Settled, StoredGrant, StoredIdentity, stored::GrantHeader};
 
 /// Format of the file as a whole; raised when an older release could not read it any more.
 pub(super) const FORMAT: u64 = 1;

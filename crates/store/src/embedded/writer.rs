@@ -14,11 +14,8 @@ use domain::time::Clock;
 use redb::Database;
 use tokio::sync::oneshot;
 
-use super::{
-    Bounds,
-    tables::{SWEEP_STEP, Tables},
-};
-use crate::StoreUnavailable;
+use super::tables::{SWEEP_STEP, Tables};
+use crate::{Bounds, StoreUnavailable};
 
 /// Most steps in one commit.
 const BATCH: usize = 256;

@@ -1,6 +1,7 @@
 //! Devices that wait for their grant.
 
 use super::*;
+use crate::{DeviceApproval, DeviceReplaced, StoredDevice};
 
 const CODE: [u8; 16] = [3; 16];
 
@@ -14,15 +15,15 @@ fn approval(expected: u64) -> DeviceApproval {
     }
 }
 
-async fn device(store: &EmbeddedStore) -> Option<(u64, Vec<u8>)> {
+async fn device(store: &dyn Store) -> Option<(u64, Vec<u8>)> {
     let stored = store.load_device(&GRANT).await.unwrap();
     stored.map(|stored| (stored.version, stored.body))
 }
 
-#[tokio::test]
-async fn a_user_code_leads_to_one_device_until_it_is_forgotten_or_expires() {
-    let fixture = Fixture::new();
-    let store = fixture.open();
+pub(crate) async fn a_user_code_leads_to_one_device_until_it_is_forgotten_or_expires(
+    engine: &impl Engine,
+) {
+    let store = engine.open().await;
     let other = GrantId::from_bytes([9; 16]);
     assert!(store.name_device(&CODE, &GRANT, MINUTE).await.unwrap());
     assert!(
@@ -31,17 +32,17 @@ async fn a_user_code_leads_to_one_device_until_it_is_forgotten_or_expires() {
     );
     assert!(!store.name_device(&CODE, &other, MINUTE).await.unwrap());
     assert_eq!(store.find_device(&CODE).await.unwrap(), Some(GRANT));
-    fixture.clock.advance(60);
+    engine.pass(60).await;
     assert_eq!(store.find_device(&CODE).await.unwrap(), None);
     assert!(store.name_device(&CODE, &other, MINUTE).await.unwrap());
     store.forget_user_code(&CODE).await.unwrap();
     assert_eq!(store.find_device(&CODE).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_device_is_replaced_only_over_the_version_that_was_read_and_lives_no_longer() {
-    let fixture = Fixture::new();
-    let store = fixture.open();
+pub(crate) async fn a_device_is_replaced_only_over_the_version_that_was_read_and_lives_no_longer(
+    engine: &impl Engine,
+) {
+    let store = engine.open().await;
     store
         .put_device(&GRANT, vec![1], [0; 8], MINUTE)
         .await
@@ -49,7 +50,7 @@ async fn a_device_is_replaced_only_over_the_version_that_was_read_and_lives_no_l
     let replace = |expected, body: u8, operation| {
         store.replace_device(&GRANT, expected, vec![body], [operation; 8])
     };
-    fixture.clock.advance(30);
+    engine.pass(30).await;
     assert_eq!(replace(1, 10, 1).await.unwrap(), DeviceReplaced::Done);
     assert_eq!(
         replace(1, 10, 1).await.unwrap(),
@@ -64,16 +65,14 @@ async fn a_device_is_replaced_only_over_the_version_that_was_read_and_lives_no_l
         replace(1, 11, 2).await.unwrap(),
         DeviceReplaced::Conflict(stored)
     );
-    assert_eq!(device(&store).await, Some((2, vec![10])));
-    fixture.clock.advance(30);
-    assert_eq!(device(&store).await, None);
+    assert_eq!(device(&*store).await, Some((2, vec![10])));
+    engine.pass(30).await;
+    assert_eq!(device(&*store).await, None);
     assert_eq!(replace(2, 12, 3).await.unwrap(), DeviceReplaced::Absent);
 }
 
-#[tokio::test]
-async fn an_approval_writes_device_grant_and_identity_or_nothing() {
-    let fixture = Fixture::new();
-    let store = fixture.open();
+pub(crate) async fn an_approval_writes_device_grant_and_identity_or_nothing(engine: &impl Engine) {
+    let store = engine.open().await;
     let absent = store
         .approve_device(&GRANT, approval(1), [1; 8])
         .await
@@ -95,18 +94,18 @@ async fn an_approval_writes_device_grant_and_identity_or_nothing() {
         .await
         .unwrap();
     assert_eq!(done, DeviceReplaced::Done);
-    assert_eq!(device(&store).await, Some((2, vec![20])));
+    assert_eq!(device(&*store).await, Some((2, vec![20])));
     let identity = StoredIdentity {
         version: 1,
         sealed: vec![22],
     };
-    assert_eq!(live(&store).await, (1, vec![21], Some(identity)));
+    assert_eq!(live(&*store).await, (1, vec![21], Some(identity)));
 }
 
-#[tokio::test]
-async fn an_approval_sent_twice_does_not_put_a_grant_back_that_went_on() {
-    let fixture = Fixture::new();
-    let store = fixture.open();
+pub(crate) async fn an_approval_sent_twice_does_not_put_a_grant_back_that_went_on(
+    engine: &impl Engine,
+) {
+    let store = engine.open().await;
     store
         .put_device(&GRANT, vec![1], [0; 8], MINUTE)
         .await
@@ -118,7 +117,7 @@ async fn an_approval_sent_twice_does_not_put_a_grant_back_that_went_on() {
         .await
         .unwrap();
     assert_eq!(approve().await.unwrap(), DeviceReplaced::Done);
-    assert_eq!(live(&store).await.1, vec![30]);
+    assert_eq!(live(&*store).await.1, vec![30]);
     store.end_grant(&GRANT, MINUTE).await.unwrap();
     assert_eq!(approve().await.unwrap(), DeviceReplaced::Done);
     assert_eq!(
@@ -127,10 +126,8 @@ async fn an_approval_sent_twice_does_not_put_a_grant_back_that_went_on() {
     );
 }
 
-#[tokio::test]
-async fn of_two_decisions_one_is_written() {
-    let fixture = Fixture::new();
-    let store = Arc::new(fixture.open());
+pub(crate) async fn of_two_decisions_one_is_written(engine: &impl Engine) {
+    let store = engine.open().await;
     store
         .put_device(&GRANT, vec![1], [0; 8], MINUTE)
         .await

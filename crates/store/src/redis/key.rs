@@ -1,0 +1,117 @@
+//! The names of records. What stands in braces decides the slot in a cluster: all records of a
+//! grant are neighbours.
+
+use std::fmt::Write as _;
+
+use domain::id::{ClientId, GrantId};
+
+/// Makes the names under one prefix.
+#[derive(Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+// === impl Keys ===
+
+impl Keys {
+    /// `v1` is the layout; a later one stands beside it.
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: format!("{prefix}v1:"),
+        }
+    }
+
+    pub(super) fn grant(&self, grant: &GrantId) -> String {
+        self.named("g", grant)
+    }
+
+    pub(super) fn identity(&self, grant: &GrantId) -> String {
+        self.named("i", grant)
+    }
+
+    pub(super) fn lease(&self, grant: &GrantId) -> String {
+        self.named("l", grant)
+    }
+
+    pub(super) fn device(&self, grant: &GrantId) -> String {
+        self.named("d", grant)
+    }
+
+    pub(super) fn user_code(&self, user_code: &[u8; 16]) -> String {
+        self.named("dc", hex(user_code))
+    }
+
+    pub(super) fn client(&self, client: &ClientId) -> String {
+        format!("{}c:{client}", self.prefix)
+    }
+
+    /// Registrations that never led to a login, by when they were made.
+    pub(super) fn unused_clients(&self) -> String {
+        format!("{}unused", self.prefix)
+    }
+
+    pub(super) fn interaction(&self, uid: &[u8; 16]) -> String {
+        self.named("n", hex(uid))
+    }
+
+    /// An interaction or state that was taken, for whoever took it and did not hear the answer.
+    pub(super) fn taken(&self, name: &[u8]) -> String {
+        self.named("t", hex(name))
+    }
+
+    /// Interactions, by their end.
+    pub(super) fn interactions(&self) -> String {
+        format!("{}interactions", self.prefix)
+    }
+
+    pub(super) fn state(&self, state: &[u8; 32]) -> String {
+        self.named("s", hex(state))
+    }
+
+    pub(super) fn mark(&self, mark: &[u8; 32]) -> String {
+        self.named("x", hex(mark))
+    }
+
+    /// The grants of a user, by their end.
+    pub(super) fn holder(&self, holder: &[u8; 32]) -> String {
+        self.named("u", hex(holder))
+    }
+
+    /// The sealed signing keys.
+    pub(super) fn signing_keys(&self) -> String {
+        format!("{}k", self.prefix)
+    }
+
+    /// Who runs.
+    pub(super) fn process(&self, process: &[u8]) -> String {
+        self.named("p", hex(process))
+    }
+
+    /// Where ended grants are announced.
+    pub(super) fn channel(&self) -> String {
+        format!("{}ended", self.prefix)
+    }
+
+    fn named(&self, kind: &str, name: impl std::fmt::Display) -> String {
+        format!("{}{kind}:{{{name}}}", self.prefix)
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The bytes of [`hex`], if there are so many.
+pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let bytes: Option<Vec<u8>> = text
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    bytes?.try_into().ok()
+}

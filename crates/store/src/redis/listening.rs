@@ -1,0 +1,164 @@
+//! Hearing of grants that end, on a connection of its own.
+//!
+//! The server answers commands of a connection behind everything it has announced there before.
+//! So the reply to a beat confirms that all announcements until the beat was sent have been heard.
+
+use std::{sync::Arc, time::Duration};
+
+use ::redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
+use domain::id::GrantId;
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{link::Link, set};
+use crate::Ears;
+
+/// Pause between two beats.
+const BEAT: Duration = Duration::from_secs(2);
+/// How long a beat may be unanswered. With the pause less than what ears take for certain.
+const BEAT_PATIENCE: Duration = Duration::from_millis(1500);
+/// How long a process is taken to run after its last beat.
+const PROCESS_LIFE: Duration = Duration::from_secs(30);
+/// Pause before the server is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A task that listens; it ends with this value.
+#[derive(Debug)]
+pub(super) struct Listening(JoinHandle<()>);
+
+/// What it listens to, and how it beats.
+pub(super) struct Listener {
+    pub(super) link: Arc<Link>,
+    pub(super) channel: String,
+    pub(super) process: String,
+    pub(super) ears: Arc<dyn Ears>,
+}
+
+/// Why listening ended.
+struct Interruption {
+    reason: String,
+    /// The server itself answers.
+    is_reached: bool,
+}
+
+// === impl Listening ===
+
+impl Listening {
+    pub(super) fn start(listener: Listener) -> Self {
+        Self(tokio::spawn(listener.run()))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    async fn run(self) {
+        let mut was_interrupted = false;
+        loop {
+            let interruption = self.listen(&mut was_interrupted).await;
+            self.ears.interrupted(interruption.is_reached);
+            if !was_interrupted {
+                was_interrupted = true;
+                let cause = &interruption.reason;
+                if interruption.is_reached {
+                    tracing::error!(
+                        %cause,
+                        "the store lets nobody listen for ended sessions; they are looked up again \
+                         every few seconds"
+                    );
+                } else {
+                    tracing::warn!(
+                        %cause,
+                        "the store is away; sessions in memory go on for a while"
+                    );
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Listens until that is interrupted.
+    async fn listen(&self, was_interrupted: &mut bool) -> Interruption {
+        let broken = Arc::new(Notify::new());
+        let (ears, breaks) = (Arc::clone(&self.ears), Arc::clone(&broken));
+        let connected = self.link.listen(move |push| hear(&push, &*ears, &breaks));
+        let mut connection = match connected.await {
+            Ok(connection) => connection,
+            Err(error) => return self.interruption(&error),
+        };
+        if let Err(error) = connection.subscribe(&self.channel).await {
+            return self.interruption(&error);
+        }
+        let beat = set(
+            &self.process,
+            env!("CARGO_PKG_VERSION").as_bytes(),
+            PROCESS_LIFE,
+        );
+        let mut is_first = true;
+        loop {
+            let sent = Instant::now();
+            match timeout(BEAT_PATIENCE, beat.query_async::<()>(&mut connection)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return self.interruption(&error),
+                Err(_) => {
+                    return Interruption {
+                        reason: "it does not answer".to_owned(),
+                        is_reached: false,
+                    };
+                }
+            }
+            if is_first {
+                is_first = false;
+                self.ears.began();
+                if *was_interrupted {
+                    *was_interrupted = false;
+                    tracing::info!("the store is back");
+                }
+            }
+            self.ears.confirmed(sent.into_std());
+            tokio::select! {
+                () = sleep(BEAT) => {}
+                () = broken.notified() => {
+                    return Interruption {
+                        reason: "the connection broke".to_owned(),
+                        is_reached: false,
+                    };
+                }
+            }
+        }
+    }
+
+    fn interruption(&self, error: &RedisError) -> Interruption {
+        // A server that is loading, or a replica, says something and is yet of no use.
+        let is_reached = error.code() == Some("NOPERM");
+        Interruption {
+            reason: match error.kind() {
+                ErrorKind::Io => format!("it cannot be reached: {}", self.link.describe(error)),
+                _ => self.link.describe(error),
+            },
+            is_reached,
+        }
+    }
+}
+
+fn hear(push: &PushInfo, ears: &dyn Ears, broken: &Notify) {
+    match (&push.kind, push.data.as_slice()) {
+        (PushKind::Disconnection, _) => broken.notify_one(),
+        (PushKind::Message, [_, Value::BulkString(name)]) => {
+            let grant = std::str::from_utf8(name).ok().and_then(GrantId::parse);
+            if let Some(grant) = grant {
+                ears.ended(&grant);
+            }
+        }
+        _ => {}
+    }
+}

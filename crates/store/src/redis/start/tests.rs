@@ -1,0 +1,56 @@
+use super::*;
+
+fn info(lines: &str) -> Info {
+    Info::parse(&lines.replace('\n', "\r\n"))
+}
+
+fn address() -> RedisAddress {
+    RedisAddress::parse("redis://keys.example").unwrap()
+}
+
+#[test]
+fn a_server_that_keeps_sessions_has_no_fault() {
+    let good = info(
+        "# Server\nredis_version:7.0.15\nrole:master\nmaxmemory_policy:noeviction\naof_enabled:1\n\
+         used_memory:1\nmaxmemory:0\ncluster_enabled:0",
+    );
+    good.judge(&address()).unwrap();
+    assert_eq!(good.faults(), Vec::<String>::new());
+    assert_eq!(good.server_version(), "Redis 7.0.15");
+}
+
+#[test]
+fn what_loses_sessions_is_said_with_what_to_do() {
+    let bad = info(
+        "redis_version:7.2.0\nmaxmemory_policy:volatile-lru\naof_enabled:0\nconnected_slaves:0\n\
+         used_memory:81\nmaxmemory:100",
+    );
+    let faults = bad.faults().join("\n");
+    for part in ["`volatile-lru`", "`noeviction`", "appendonly", "80 %"] {
+        assert!(faults.contains(part), "{part}: {faults}");
+    }
+    let replicated = info("redis_version:7.2.0\naof_enabled:0\nconnected_slaves:1");
+    assert_eq!(replicated.faults(), Vec::<String>::new());
+}
+
+#[test]
+fn servers_that_cannot_be_used_are_refused() {
+    for (lines, expected) in [
+        ("redis_version:6.2.14", "Redis 6.2.14"),
+        (
+            "redis_version:7.2.4\nvalkey_version:7.0.0",
+            "Valkey 7.0.0; needed is Redis 7.0 or newer, or Valkey 7.2",
+        ),
+        ("redis_version:7.2.4\nrole:slave", "name its master"),
+        (
+            "redis_version:7.2.4\ncluster_enabled:1",
+            "part of a cluster",
+        ),
+    ] {
+        let error = info(lines).judge(&address()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    info("redis_version:7.2.4\nvalkey_version:8.1.0")
+        .judge(&address())
+        .unwrap();
+}
