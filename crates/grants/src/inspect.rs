@@ -168,7 +168,7 @@ impl Heart {
     /// or with its session, if that is earlier.
     fn access_issued_at(&self, credential: &Credential, line: &Line) -> Option<Timestamp> {
         let end = Timestamp::from_unix(credential.expires_at.into());
-        let by_life = end.minus(self.settings.access_life);
+        let by_life = end.minus(self.settings.access_life + self.settings.access_grace());
         let by_generation = line.issued_at(credential.generation)?;
         Some(by_life.max(by_generation))
     }

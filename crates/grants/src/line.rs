@@ -223,7 +223,8 @@ impl Line {
 
     /// One access life after the last move nothing issued under the previous pad lives any more.
     fn move_access_pads(&mut self, moment: Moment<'_>) {
-        if moment.now.since(self.access_pads.since) >= moment.settings.access_life {
+        let life = moment.settings.access_life + moment.settings.access_grace();
+        if moment.now.since(self.access_pads.since) >= life {
             self.access_pads.advance(moment.random, moment.now);
         }
     }

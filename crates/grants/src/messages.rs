@@ -14,12 +14,16 @@ use domain::{
 use idp::provider::Identity;
 use store::StoreUnavailable;
 
+/// Our times are whole seconds: one may be lost to that alone.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
+const MOST_GRACE: Duration = Duration::from_secs(10);
+
 /// The lives of what is issued, and how strict the refresh line is.
 #[derive(Clone, Debug)]
 pub struct GrantSettings {
     /// Our issuer: part of every key, so that a store copied under another base URL opens nothing.
     pub issuer: String,
-    /// Life of an access token.
+    /// Life of an access token, as its client is told.
     pub access_life: Duration,
     /// A grant ends when it was not refreshed for so long.
     pub refresh_idle: Duration,
@@ -32,6 +36,19 @@ pub struct GrantSettings {
     pub strict_offline_access: bool,
     /// Bound of the memory for live sessions, in bytes.
     pub cache_bytes: u64,
+}
+
+// === impl GrantSettings ===
+
+impl GrantSettings {
+    /// How long an access token is good beyond what its client is told.
+    ///
+    /// A client counts from when the answer arrived, and each call is on its way for a while. Some
+    /// take a refusal for the end of their session and ask for a login (the MCP SDK for Python), so
+    /// none may be refused before its own clock says that it is time to refresh.
+    pub(crate) fn access_grace(&self) -> Duration {
+        (self.access_life / 5).clamp(LEAST_GRACE, MOST_GRACE)
+    }
 }
 
 /// A login that the identity provider confirmed, about to become a grant.

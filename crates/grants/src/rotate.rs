@@ -184,10 +184,12 @@ impl Heart {
     /// made.
     pub(crate) fn issue(&self, live: &Arc<Live>, root: &Root<'_>, line: &Line) -> IssuedTokens {
         let now = self.clock.now();
-        let expires_at = live.end_of(line).min(now.plus(self.settings.access_life));
+        let end = live.end_of(line);
+        let told = end.min(now.plus(self.settings.access_life));
+        let expires_at = end.min(told.plus(self.settings.access_grace()));
         IssuedTokens {
             access_token: access_token(live, line, expires_at),
-            expires_in: expires_at.since(now),
+            expires_in: told.since(now),
             refresh_token: self.gives_refresh_token(&live.facts).then(|| {
                 let claims = Claims {
                     pad_number: line.refresh_pads.number,

@@ -278,6 +278,9 @@ variables! {
     }
 
     /// How long an access token lives.
+    ///
+    /// Clients are told this; a token is good for a few seconds more, so that none is refused to a
+    /// client whose clock has not reached its end.
     MCP_AUTH_PROXY_ACCESS_TTL {
         group: Group::Issuing,
         default: "1h",

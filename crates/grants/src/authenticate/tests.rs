@@ -68,10 +68,11 @@ async fn without_room_in_memory_every_call_is_answered_from_the_store() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_good_for_exactly_its_life() {
+async fn an_access_token_is_good_for_a_little_longer_than_its_client_is_told() {
     let world = World::new();
     let connected = world.connect().await;
-    world.clock.advance(HOUR - 1);
+    assert_eq!(connected.issued.expires_in, Duration::from_secs(HOUR));
+    world.clock.advance(HOUR + 9);
     assert!(world.call(&connected.access, 1).await.is_ok());
     world.clock.advance(1);
     let refused = world.call(&connected.access, 1).await.unwrap_err();
