@@ -1,14 +1,19 @@
 // An MCP client: the official TypeScript SDK with its own OAuth code.
 //
 // Settings: url (of the MCP endpoint), redirect_port, name, state (what an earlier run printed as
-// `tokens`: client, tokens; absent: a first connection).
+// `tokens`: client, tokens; absent: a first connection), generation (of the SDK: 1 or 2).
 // Prints {authorize: URL} when a person must log in; the browser then comes back to the loopback
 // redirect. Prints {connected: …}; then answers the commands below.
 import http from 'node:http';
-import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { say, serveCommands, settings } from './shared.mjs';
+
+const { Client, StreamableHTTPClientTransport, UnauthorizedError } = settings.generation === 2
+  ? await import('@modelcontextprotocol/client')
+  : {
+    ...await import('@modelcontextprotocol/sdk/client/auth.js'),
+    ...await import('@modelcontextprotocol/sdk/client/index.js'),
+    ...await import('@modelcontextprotocol/sdk/client/streamableHttp.js'),
+  };
 
 const redirectUrl = `http://localhost:${settings.redirect_port}/callback`;
 const memory = { client: settings.state?.client, tokens: settings.state?.tokens, verifiers: [], states: [] };

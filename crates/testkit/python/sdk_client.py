@@ -30,9 +30,9 @@ def say(message):
 class Memory:
     """Where the SDK keeps what it was given."""
 
-    def __init__(self):
-        self.tokens = None
-        self.client = None
+    def __init__(self, state):
+        self.tokens = OAuthToken.model_validate(state["tokens"]) if state else None
+        self.client = OAuthClientInformationFull.model_validate(state["client"]) if state else None
 
     async def get_tokens(self):
         return self.tokens
@@ -48,7 +48,8 @@ class Memory:
 
 
 async def main():
-    memory = Memory()
+    state = SETTINGS.get("state")
+    memory = Memory(state)
     arrivals = asyncio.Queue()
     seen = {"states": [], "codes": []}
 
@@ -95,6 +96,10 @@ async def main():
         callback_handler=arrive,
     )
 
+    if state:
+        # The SDK's storage has no place for it: an application keeps it itself.
+        provider.context.token_expiry_time = state["expires_at"]
+
     async def commands(session):
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -120,6 +125,7 @@ async def main():
             return {
                 "client": memory.client.model_dump(mode="json") if memory.client else None,
                 "tokens": memory.tokens.model_dump(mode="json") if memory.tokens else None,
+                "expires_at": provider.context.token_expiry_time,
                 "verifiers": [],
                 **seen,
             }

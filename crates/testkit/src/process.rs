@@ -283,9 +283,26 @@ impl Conversation {
         if let Some(members) = parameters.as_object_mut() {
             members.insert("command".to_owned(), command.into());
         }
+        self.send(parameters).await
+    }
+
+    /// Says a line to it.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub async fn send(&mut self, message: &Value) -> Result<()> {
         self.input
-            .write_all(format!("{parameters}\n").as_bytes())
+            .write_all(format!("{message}\n").as_bytes())
             .await?;
+        Ok(())
+    }
+
+    /// Ends it without asking, and waits for its end: what it held is free.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub async fn end(mut self) -> Result<()> {
+        self.child.kill().await?;
         Ok(())
     }
 

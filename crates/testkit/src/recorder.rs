@@ -1,5 +1,7 @@
 //! An MCP server that records what reaches it and answers as a story tells it to.
 
+mod relay;
+
 use std::{
     convert::Infallible,
     net::Ipv4Addr,
@@ -237,6 +239,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         shared.connections.fetch_add(1, Ordering::SeqCst);
+        // Or each answer in parts waits for the other side's acknowledgement.
+        drop(stream.set_nodelay(true));
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let service = service_fn(move |request| handle(request, Arc::clone(&shared)));

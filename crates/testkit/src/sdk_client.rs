@@ -1,7 +1,8 @@
-//! The official SDKs as MCP clients, each in a process of its own.
+//! SDKs as MCP clients, each in a process of its own.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use url::Url;
 
 use crate::{port::Port, process::Conversation, tools::Tools, witness::Witness};
@@ -11,17 +12,24 @@ use crate::{port::Port, process::Conversation, tools::Tools, witness::Witness};
 pub enum Sdk {
     /// `@modelcontextprotocol/sdk`.
     TypeScript,
+    /// `@modelcontextprotocol/client`, the second generation.
+    TypeScript2,
     /// `mcp` from `PyPI`.
     Python,
+    /// `fastmcp` from `PyPI`, with its own callback server and token store.
+    FastMcp,
 }
 
 /// An MCP client that uses an SDK's own OAuth code.
 #[derive(Debug)]
 pub struct SdkClient {
     conversation: Conversation,
+    sdk: Sdk,
+    url: Url,
     witness: Witness,
     /// Which credentials the SDK threw away.
     pub invalidated: Vec<String>,
+    directory: TempDir,
     _port: Port,
 }
 
@@ -34,26 +42,54 @@ impl SdkClient {
     /// # Errors
     /// If it cannot be started.
     pub fn start(sdk: Sdk, url: &Url, state: Option<&Value>, witness: &Witness) -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, sdk, url, state, witness)
+    }
+
+    /// Ends it, and starts it again with what it has kept.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub async fn again(mut self) -> Result<Self> {
+        let kept = self.credentials().await?;
+        self.conversation.end().await?;
+        let (url, witness) = (&self.url, &self.witness);
+        Self::start_in(self.directory, self.sdk, url, Some(&kept), witness)
+    }
+
+    fn start_in(
+        directory: TempDir,
+        sdk: Sdk,
+        url: &Url,
+        state: Option<&Value>,
+        witness: &Witness,
+    ) -> Result<Self> {
         let port = Port::reserve()?;
         let settings = json!({
             "url": url,
             "redirect_port": port.number(),
             "name": format!("{sdk:?} story client"),
             "state": state,
+            "generation": if sdk == Sdk::TypeScript2 { 2 } else { 1 },
+            "directory": directory.path(),
         });
         let tools = Tools::find()?;
         let mut command = match sdk {
-            Sdk::TypeScript => tools.script("sdk-client.mjs"),
+            Sdk::TypeScript | Sdk::TypeScript2 => tools.script("sdk-client.mjs"),
             Sdk::Python => tools.python_script("sdk_client.py"),
+            Sdk::FastMcp => tools.python_script("fastmcp_client.py"),
         };
         command.arg(settings.to_string());
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
-            command.env_remove(name);
+        // Everything is on this machine.
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
         }
         Ok(Self {
             conversation: Conversation::start(&format!("{sdk:?} SDK client"), command)?,
+            sdk,
+            url: url.clone(),
             witness: witness.clone(),
             invalidated: Vec::new(),
+            directory,
             _port: port,
         })
     }

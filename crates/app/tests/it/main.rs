@@ -38,6 +38,7 @@ mod harness;
 mod authorize;
 mod bodies;
 mod callback;
+mod clients;
 mod code;
 mod configuration;
 mod conformance;
