@@ -1,6 +1,6 @@
 //! The composition root: the only place that knows which store, which provider, which keys.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use authserver::{
@@ -94,6 +94,7 @@ pub(crate) fn assemble(
             refresh_window: config.lives.refresh_window,
             strict_offline_access: config.strict_offline_access,
             cache_bytes: config.cache_bytes,
+            store_grace: Duration::from_secs(60),
         },
         Arc::clone(store),
         providers.iter().map(IdentityProvider::refresher).collect(),

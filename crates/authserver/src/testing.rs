@@ -387,6 +387,7 @@ fn grant_settings(setup: &Setup) -> GrantSettings {
         refresh_window: Duration::from_secs(3600 + 15 * 60),
         strict_offline_access: false,
         cache_bytes: 1 << 20,
+        store_grace: Duration::from_secs(60),
     }
 }
 

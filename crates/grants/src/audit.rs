@@ -19,6 +19,8 @@ pub(crate) enum EndReason {
     Refused(String),
     #[error("the identity token expired and the identity provider gave no refresh token")]
     NoRefreshToken,
+    #[error("it was ended through another process")]
+    Elsewhere,
     #[error("its time was over")]
     Expired,
 }

@@ -30,8 +30,12 @@ impl Heart {
             return Err(AuthenticateError::Expired);
         }
         let live = match heart.registry.find(&credential.grant) {
-            Some(live) => live,
-            None => Box::pin(heart.load(access_token, &credential)).await?,
+            Some(live)
+                if heart.is_current(&live) && live.knows_access_pad(credential.pad_number) =>
+            {
+                live
+            }
+            _ => Box::pin(heart.load(access_token, &credential)).await?,
         };
         if !live.verifies_access(&credential) {
             return Err(AuthenticateError::Unknown);

@@ -5,17 +5,23 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::{id::GrantId, time::Timestamp};
 use quick_cache::{Weighter, sync::Cache};
-use store::seal::sha256;
+use store::{Ears, seal::sha256};
 
-use crate::{audit::EndReason, live::Live};
+use crate::{
+    audit::EndReason,
+    hearing::{Hearing, Reading},
+    live::Live,
+};
 
 /// The grants in memory, and the tokens lately refused.
 pub(crate) struct Registry {
+    /// Where others write to the store too.
+    hearing: Option<Hearing>,
     warm: Cache<GrantId, Arc<Live>, ByBytes>,
     known: Mutex<Known>,
     refused: Cache<TokenHash, Refused>,
@@ -30,9 +36,14 @@ pub(crate) enum Refusal {
     Ended,
 }
 
-/// How many ends there had been when a record was read. An end in between wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Epoch(u64);
+/// How many ends there had been when a record was read, and what had been heard by then. An end in
+/// between wins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epoch {
+    ends: u64,
+    reading: Reading,
+    pub(crate) as_of: tokio::time::Instant,
+}
 
 /// A grant ended while its record was being read: to be read again.
 #[derive(Clone, Copy, Debug)]
@@ -69,9 +80,10 @@ const MAX_SIZED_FOR: u64 = 65_536;
 // === impl Registry ===
 
 impl Registry {
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64, hearing: Option<Hearing>) -> Self {
         let sized_for = (bytes / TYPICAL_WEIGHT).min(MAX_SIZED_FOR);
         Self {
+            hearing,
             warm: Cache::with_weighter(
                 usize::try_from(sized_for).unwrap_or_default(),
                 bytes,
@@ -94,17 +106,44 @@ impl Registry {
 
     /// To be taken before a record is read.
     pub(crate) fn epoch(&self) -> Epoch {
-        Epoch(self.known().ends)
+        let now = tokio::time::Instant::now();
+        Epoch {
+            reading: self
+                .hearing
+                .as_ref()
+                .map(|hearing| hearing.reading(now.into_std()))
+                .unwrap_or_default(),
+            ends: self.known().ends,
+            as_of: now,
+        }
+    }
+
+    /// Whether a grant in memory can be used without a look into the store.
+    pub(crate) fn is_current(&self, live: &Live) -> bool {
+        self.hearing
+            .as_ref()
+            .is_none_or(|hearing| hearing.is_current(&live.last_reading, Instant::now()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn generation(&self) -> u64 {
+        self.hearing.as_ref().map_or(0, Hearing::generation)
+    }
+
+    /// Notes that a grant in memory was read again.
+    pub(crate) fn note_reading(live: &Live, epoch: Epoch) {
+        live.last_reading.note(epoch.reading);
     }
 
     /// Takes in a grant made from a record read in this epoch. Where another request was faster,
     /// that one's is returned.
     pub(crate) fn admit(&self, live: Live, epoch: Epoch) -> Result<Arc<Live>, Overtaken> {
         // Whatever is dropped must be dropped outside of the lock: a grant's end of life takes it.
+        live.last_reading.note(epoch.reading);
         let live = Arc::new(live);
         let admitted = {
             let mut known = self.known();
-            if Epoch(known.ends) != epoch {
+            if known.ends != epoch.ends {
                 Err(Overtaken)
             } else if let Some(other) = known.lives.get(&live.id).and_then(Weak::upgrade) {
                 Ok(other)
@@ -171,6 +210,32 @@ impl Registry {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ears for Registry {
+    fn ended(&self, grant: &GrantId) {
+        if self.end(grant, EndReason::Elsewhere).is_some() {
+            tracing::debug!(grant.id = %grant, "the end of a grant was announced");
+        }
+    }
+
+    fn began(&self) {
+        if let Some(hearing) = &self.hearing {
+            hearing.begin();
+        }
+    }
+
+    fn confirmed(&self, as_of: Instant) {
+        if let Some(hearing) = &self.hearing {
+            hearing.confirm(as_of);
+        }
+    }
+
+    fn interrupted(&self, is_reached: bool) {
+        if let Some(hearing) = &self.hearing {
+            hearing.interrupt(is_reached);
+        }
     }
 }
 

@@ -11,12 +11,13 @@ use domain::{
     time::Clock,
 };
 use idp::provider::IdentityRefresher;
-use store::{Store, StoreUnavailable};
+use store::{Ears, Store, StoreUnavailable};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     audit::EndReason,
     cache::Registry,
+    hearing::{CERTAIN, Hearing},
     inspect::{InspectError, Inspection},
     line::Moment,
     messages::{
@@ -76,7 +77,11 @@ impl Grants {
         tasks: TaskTracker,
         pace: Pace,
     ) -> Self {
-        let registry = Arc::new(Registry::new(settings.cache_bytes));
+        let hearing = store
+            .is_shared()
+            .then(|| Hearing::new(settings.store_grace));
+        let registry = Arc::new(Registry::new(settings.cache_bytes, hearing));
+        store.listen(Arc::clone(&registry) as Arc<dyn Ears>);
         let providers = providers
             .into_iter()
             .map(|provider| (provider.issuer().to_owned(), provider))
@@ -169,6 +174,16 @@ impl Grants {
 impl Heart {
     pub(crate) fn patience(&self) -> Patience {
         Patience::new(&self.pace)
+    }
+
+    /// Longest sleep between two looks at a grant that is in use all the time. Mostly that is a look
+    /// at memory.
+    pub(crate) fn look(&self) -> Duration {
+        if self.store.is_shared() {
+            self.pace.look.min(CERTAIN)
+        } else {
+            self.pace.look
+        }
     }
 
     pub(crate) fn moment(&self) -> Moment<'_> {

@@ -135,7 +135,7 @@ impl Heart {
         if !self.opens(&live, &credential, &patience).await? {
             return Err(InspectError::Unknown);
         }
-        let line = patience.lock(&live.line).await?.line.clone();
+        let line = self.hold(&live, &patience).await?.line.clone();
         let end = live.end_of(&line);
         // As for every use: without its provider a session cannot go on.
         if live.is_ended() || end <= now || live.refresher.is_none() {

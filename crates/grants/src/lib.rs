@@ -3,19 +3,24 @@
 //!
 //! [`Grants`] is the front door; each operation has a file of its own. What a grant remembers is
 //! in `record`, the pure rules over it in `line` and `rules`; `live` is a grant in memory, `cache`
-//! finds it again; `refresh` asks the identity provider.
+//! finds it again; `refresh` asks the identity provider. Where other processes write to the store
+//! too, `hearing` says how certain memory is, and `lease` who refreshes.
 
 mod audit;
 mod authenticate;
 mod cache;
 mod device;
+mod hearing;
 mod heart;
 mod identity;
 mod inspect;
 mod keys;
+mod lease;
 mod line;
 mod live;
 mod lookup;
+#[cfg(test)]
+mod machines;
 mod messages;
 mod open;
 mod patience;

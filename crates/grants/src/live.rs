@@ -1,7 +1,7 @@
 //! A grant in memory: one object per grant and process, however many requests hold it.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
 
 use domain::{
@@ -9,11 +9,13 @@ use domain::{
     time::Timestamp,
 };
 use idp::provider::IdentityRefresher;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     audit::EndReason,
     cache::Registry,
+    hearing::LastReading,
     identity::IdentitySession,
     keys::GrantKeys,
     record::{Facts, Line, Pads},
@@ -36,7 +38,9 @@ pub(crate) struct Live {
     refresh: Mutex<RefreshState>,
     notes: Mutex<Notes>,
     ended: CancellationToken,
-    end_reason: OnceLock<EndReason>,
+    end_reason: Mutex<Option<EndReason>>,
+    /// Where others write to the store too: when its record was last read.
+    pub(crate) last_reading: LastReading,
     weight: u64,
     registry: Weak<Registry>,
 }
@@ -46,6 +50,8 @@ pub(crate) struct Live {
 pub(crate) struct VersionedLine {
     pub(crate) version: u64,
     pub(crate) line: Line,
+    /// When the store held it.
+    pub(crate) as_of: Instant,
 }
 
 #[derive(Debug)]
@@ -102,7 +108,8 @@ impl Live {
             refresh: Mutex::new(RefreshState::default()),
             notes: Mutex::new(Notes::default()),
             ended: CancellationToken::new(),
-            end_reason: OnceLock::new(),
+            end_reason: Mutex::new(None),
+            last_reading: LastReading::default(),
             weight: weight as u64,
             registry,
         }
@@ -164,9 +171,14 @@ impl Live {
         self.refresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends it for everybody who holds it. Only the first reason counts.
+    /// Ends it for everybody who holds it. The first reason counts; but our own end may be heard
+    /// as an announcement before it is answered.
     pub(crate) fn end(&self, reason: EndReason) {
-        drop(self.end_reason.set(reason));
+        let mut slot = self.end_reason_slot();
+        if matches!(*slot, None | Some(EndReason::Elsewhere)) {
+            *slot = Some(reason);
+        }
+        drop(slot);
         self.ended.cancel();
     }
 
@@ -174,8 +186,14 @@ impl Live {
         self.ended.is_cancelled()
     }
 
-    pub(crate) fn end_reason(&self) -> Option<&EndReason> {
-        self.end_reason.get()
+    pub(crate) fn end_reason(&self) -> Option<EndReason> {
+        self.end_reason_slot().clone()
+    }
+
+    /// Whether the pad of an access token is one of those in memory; a token of later ones may have
+    /// been issued elsewhere.
+    pub(crate) fn knows_access_pad(&self, number: u16) -> bool {
+        self.hot().access_pads.numbered(number).is_some()
     }
 
     /// Waits until it is ended (not: until its time is over).
@@ -215,6 +233,12 @@ impl Live {
         }
         notes.late.push((generation, network));
         true
+    }
+
+    fn end_reason_slot(&self) -> MutexGuard<'_, Option<EndReason>> {
+        self.end_reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hot(&self) -> RwLockReadGuard<'_, Hot> {

@@ -7,10 +7,11 @@ use domain::{
     id::GrantId,
 };
 use store::{Replaced, StoreUnavailable, StoredGrant, StoredIdentity};
+use tokio::{sync::MutexGuard, time::Instant};
 
 use crate::{
     audit::EndReason,
-    cache::{Epoch, Overtaken, Refusal},
+    cache::{Epoch, Overtaken, Refusal, Registry},
     heart::Heart,
     identity::{Binding, IdentitySession},
     keys::{GrantKeys, Root},
@@ -63,11 +64,117 @@ impl Heart {
         if let Some(refusal) = self.registry.refusal(text, now) {
             return Err(Closed::Refused(refusal));
         }
-        let found = self.live_or_stored(credential, patience).await;
+        let found = match self.live_or_stored(credential, patience).await {
+            Ok(live) => self
+                .catch_up(&live, credential, patience)
+                .await
+                .map(|()| live),
+            closed => closed,
+        };
         if let Err(Closed::Refused(refusal)) = &found {
             self.registry.refuse(text, *refusal, now);
         }
         found
+    }
+
+    /// Reads a grant in memory again where a token of it may have been issued elsewhere since.
+    async fn catch_up(
+        &self,
+        live: &Live,
+        credential: &Credential,
+        patience: &Patience,
+    ) -> Result<(), Closed> {
+        if self.store.is_shared()
+            && credential.kind == CredentialKind::Access
+            && !live.knows_access_pad(credential.pad_number)
+        {
+            drop(self.hold(live, patience).await?);
+        }
+        Ok(())
+    }
+
+    /// Whether a grant in memory can be used without a look into the store.
+    pub(crate) fn is_current(&self, live: &Live) -> bool {
+        self.registry.is_current(live)
+            // Its end may have been moved elsewhere.
+            && (!self.store.is_shared() || live.ends_at() > self.clock.now())
+    }
+
+    /// Reads a grant in memory again where it may have changed unheard.
+    pub(crate) async fn keep_current(
+        &self,
+        live: &Live,
+        patience: &Patience,
+    ) -> Result<(), StoreUnavailable> {
+        if self.is_current(live) {
+            return Ok(());
+        }
+        let mut held = patience.lock(&live.line).await?;
+        if held.as_of >= patience.began {
+            return Ok(());
+        }
+        match self.read_again(live, &mut held, patience).await {
+            // It may have become known only now that the store is away.
+            Err(_) if self.registry.is_current(live) => Ok(()),
+            read => read,
+        }
+    }
+
+    /// The line of a grant, to be judged and written by who holds it: as it is in the store where
+    /// others write too.
+    pub(crate) async fn hold<'a>(
+        &self,
+        live: &'a Live,
+        patience: &Patience,
+    ) -> Result<MutexGuard<'a, VersionedLine>, StoreUnavailable> {
+        let mut held = patience.lock(&live.line).await?;
+        // Those who waited for their turn together need one look.
+        if self.store.is_shared() && held.as_of < patience.began {
+            self.read_again(live, &mut held, patience).await?;
+        }
+        Ok(held)
+    }
+
+    async fn read_again(
+        &self,
+        live: &Live,
+        held: &mut VersionedLine,
+        patience: &Patience,
+    ) -> Result<(), StoreUnavailable> {
+        let epoch = self.registry.epoch();
+        let stored = patience.call(|| self.store.load_grant(&live.id)).await?;
+        let (version, body, identity) = match stored {
+            Some(StoredGrant::Live {
+                version,
+                body,
+                identity,
+            }) => (version, body, identity),
+            gone => {
+                let reason = match gone {
+                    None => EndReason::Expired,
+                    Some(_) => EndReason::Elsewhere,
+                };
+                drop(self.registry.end(&live.id, reason.clone()));
+                live.end(reason);
+                return Ok(());
+            }
+        };
+        if version != held.version {
+            let record =
+                Record::decode(&body).map_err(|error| StoreUnavailable(error.to_string()))?;
+            live.publish(&record.line);
+            held.version = version;
+            held.line = record.line;
+        }
+        held.as_of = epoch.as_of;
+        if let Some(stored) = identity
+            && stored.version > live.identity().version
+            && let Some(identity) = self.open_identity(&live.id, &live.facts, &live.keys, &stored)
+        {
+            live.renew_identity(identity);
+        }
+        Registry::note_reading(live, epoch);
+        Ok(())
     }
 
     async fn live_or_stored(
@@ -93,6 +200,10 @@ impl Heart {
     /// The grant, in memory or in the store.
     pub(crate) async fn find(&self, grant: &GrantId, patience: &Patience) -> Result<Found, Closed> {
         if let Some(live) = self.registry.find(grant) {
+            self.keep_current(&live, patience).await?;
+            if live.is_ended() {
+                return Err(Closed::Refused(Refusal::Ended));
+            }
             return Ok(Found::Live(live));
         }
         let epoch = self.registry.epoch();
@@ -114,6 +225,7 @@ impl Heart {
             line: VersionedLine {
                 version,
                 line: record.line,
+                as_of: epoch.as_of,
             },
             facts: record.facts,
             identity,
@@ -215,6 +327,7 @@ impl Heart {
                 live.publish(&changed);
                 held.version += 1;
                 held.line = changed;
+                held.as_of = Instant::now();
                 Ok(Written::Done)
             }
             Replaced::Conflict(StoredGrant::Live { version, body, .. }) => {
@@ -223,10 +336,11 @@ impl Heart {
                 live.publish(&record.line);
                 held.version = version;
                 held.line = record.line;
+                held.as_of = Instant::now();
                 Ok(Written::Overtaken)
             }
             Replaced::Conflict(StoredGrant::Ended) => {
-                self.registry.end(&live.id, EndReason::Ended);
+                self.registry.end(&live.id, EndReason::Elsewhere);
                 Ok(Written::Gone)
             }
             Replaced::Absent => {

@@ -36,6 +36,8 @@ pub struct GrantSettings {
     pub strict_offline_access: bool,
     /// Bound of the memory for live sessions, in bytes.
     pub cache_bytes: u64,
+    /// How long sessions in memory go on while a store that others write to is away.
+    pub store_grace: Duration,
 }
 
 // === impl GrantSettings ===

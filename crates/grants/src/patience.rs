@@ -25,11 +25,16 @@ pub(crate) struct Pace {
     pub(crate) refresh_retry: Duration,
     /// Longest sleep between two looks at the clock while waiting for the end of a grant.
     pub(crate) look: Duration,
+    /// Where others refresh too: how long a provider's no to the present token is doubted, since
+    /// the answer to another's question may be on its way to the store.
+    pub(crate) doubt: Duration,
 }
 
 /// The time one operation has for the store.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience {
+    /// When the operation began.
+    pub(crate) began: Instant,
     deadline: Instant,
     retries: Duration,
     retry: Duration,
@@ -50,6 +55,7 @@ impl Default for Pace {
             refresh_ahead: Duration::from_secs(2),
             refresh_retry: Duration::from_millis(250),
             look: Duration::from_secs(300),
+            doubt: Duration::from_secs(5),
         }
     }
 }
@@ -58,8 +64,10 @@ impl Default for Pace {
 
 impl Patience {
     pub(crate) fn new(pace: &Pace) -> Self {
+        let began = Instant::now();
         Self {
-            deadline: Instant::now() + pace.store,
+            began,
+            deadline: began + pace.store,
             retries: pace.store_retries,
             retry: pace.store_retry,
         }

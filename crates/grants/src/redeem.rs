@@ -75,7 +75,7 @@ impl Heart {
         redemption: &Redemption<'_>,
         patience: &Patience,
     ) -> Result<IssuedTokens, TokenError> {
-        let mut held = patience.lock(&live.line).await?;
+        let mut held = self.hold(live, patience).await?;
         for _ in 0..ATTEMPTS {
             if live.is_ended() {
                 return Err(TokenError::Ended);

@@ -2,7 +2,8 @@
 //!
 //! A refresh runs in a task of its own, so that no hang-up cuts it. The provider's answer is
 //! sealed and stored before anybody uses it; only the provider's definite refusal of the token
-//! that is still current in the store ends the grant.
+//! that is still current in the store ends the grant. Over all processes a lease in the store keeps
+//! it to one at a time, and the version of what is settled decides where that fails.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,14 +16,15 @@ use crate::{
     audit::EndReason,
     heart::{Grants, Heart},
     identity::{Binding, IdentitySession},
+    lease::HeldLease,
     live::Live,
     session::{IdentityError, IdentityToken},
 };
 
 mod flight;
 
-pub(crate) use flight::RefreshState;
-use flight::{Boarding, Flight, Landing};
+use flight::{Boarding, Flight};
+pub(crate) use flight::{Landing, RefreshState};
 
 /// What a caller has in hand while a refresh runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ const LONGEST_PAUSE_AHEAD: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Grants::RETRY_AFTER;
 /// Longest pause between two tries within a refresh.
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
+/// Pause between two looks whether a refused token was replaced by another's answer.
+const DOUBT_PAUSE: Duration = Duration::from_millis(250);
 
 impl Heart {
     /// A token to send: the one at hand while it is fresh.
@@ -185,16 +189,39 @@ impl Heart {
         let Some(provider) = live.refresher.clone() else {
             return Landing::Failed("its provider is not configured".to_owned());
         };
-        match self.ask(live, &held, provider.as_ref()).await {
-            Ok(tokens) => self.settle(live, &held, tokens).await,
+        let lease = match self.take_lease(live, &held).await {
+            Ok(lease) => lease,
+            Err(landing) => return landing,
+        };
+        let landing = tokio::select! {
+            landing = self.fly_leased(live, &held, provider.as_ref(), &lease) => landing,
+            never = self.keep_lease(live, &held, &lease) => never,
+        };
+        if let Landing::Failed(_) = landing {
+            self.release_lease(live, &lease).await;
+        }
+        landing
+    }
+
+    async fn fly_leased(
+        &self,
+        live: &Arc<Live>,
+        held: &IdentitySession,
+        provider: &dyn IdentityRefresher,
+        lease: &HeldLease,
+    ) -> Landing {
+        match self.ask(live, held, provider).await {
+            Ok(tokens) => self.settle(live, held, tokens).await,
             Err(RefreshError::Refused(reason)) => {
-                self.refused(live, &held, EndReason::Refused(reason)).await
+                let reason = EndReason::Refused(reason);
+                self.refused(live, held, reason, lease).await
             }
             Err(RefreshError::NoRefreshToken) => {
                 if held.is_valid(self.clock.now()) {
                     return Landing::Failed("there is no refresh token".to_owned());
                 }
-                self.refused(live, &held, EndReason::NoRefreshToken).await
+                self.refused(live, held, EndReason::NoRefreshToken, lease)
+                    .await
             }
             Err(RefreshError::Misconfigured(reason)) => {
                 tracing::error!(
@@ -273,31 +300,44 @@ impl Heart {
                 Landing::Renewed
             }
             // Another's answer, or this one, of which the acknowledgement was lost.
-            Settled::Newer(stored) => self.adopt(live, &stored),
+            Settled::Newer(stored) => adopt(self, live, &stored),
             Settled::Ended => {
-                drop(self.registry.end(&live.id, EndReason::Ended));
-                live.end(EndReason::Ended);
+                drop(self.registry.end(&live.id, EndReason::Elsewhere));
+                live.end(EndReason::Elsewhere);
                 Landing::Ended
             }
         }
     }
 
     /// The provider's definite word, on the token we hold: it counts only if that is still the
-    /// current one.
+    /// current one, and stays so until what others have asked is settled.
     async fn refused(
         &self,
         live: &Arc<Live>,
         held: &IdentitySession,
         reason: EndReason,
+        lease: &HeldLease,
     ) -> Landing {
-        let stored = self.until_stored(|| self.store.load_grant(&live.id)).await;
-        if let Some(StoredGrant::Live {
-            identity: Some(stored),
-            ..
-        }) = stored
-            && stored.version > held.version
-        {
-            return self.adopt(live, &stored);
+        let certain = if self.store.is_shared() {
+            lease.others_are_over.max(Instant::now() + self.pace.doubt)
+        } else {
+            Instant::now()
+        };
+        loop {
+            let is_last = Instant::now() >= certain;
+            let stored = self.until_stored(|| self.store.load_grant(&live.id)).await;
+            if let Some(StoredGrant::Live {
+                identity: Some(stored),
+                ..
+            }) = stored
+                && stored.version > held.version
+            {
+                return adopt(self, live, &stored);
+            }
+            if is_last || live.is_ended() {
+                break;
+            }
+            sleep(DOUBT_PAUSE.min(certain.saturating_duration_since(Instant::now()))).await;
         }
         self.until_stored(|| {
             let patience = self.patience();
@@ -310,16 +350,6 @@ impl Heart {
         .await;
         live.end(reason);
         Landing::Ended
-    }
-
-    fn adopt(&self, live: &Arc<Live>, stored: &StoredIdentity) -> Landing {
-        match self.open_identity(&live.id, &live.facts, &live.keys, stored) {
-            Some(identity) => {
-                live.renew_identity(identity);
-                Landing::Renewed
-            }
-            None => Landing::Failed("the stored identity session cannot be opened".to_owned()),
-        }
     }
 
     /// Repeats a step until the store has done it.
@@ -357,6 +387,17 @@ impl Heart {
     }
 }
 
+/// Takes over what somebody else has stored.
+pub(crate) fn adopt(heart: &Heart, live: &Live, stored: &StoredIdentity) -> Landing {
+    match heart.open_identity(&live.id, &live.facts, &live.keys, stored) {
+        Some(identity) => {
+            live.renew_identity(identity);
+            Landing::Renewed
+        }
+        None => Landing::Failed("the stored identity session cannot be opened".to_owned()),
+    }
+}
+
 fn can_refresh(live: &Live, tokens: &IdentityTokens) -> bool {
     live.refresher
         .as_ref()
@@ -364,7 +405,7 @@ fn can_refresh(live: &Live, tokens: &IdentityTokens) -> bool {
 }
 
 fn ended(live: &Live) -> IdentityError {
-    let reason = live.end_reason().unwrap_or(&EndReason::Ended);
+    let reason = live.end_reason().unwrap_or(EndReason::Ended);
     IdentityError::Ended(reason.to_string())
 }
 

@@ -114,7 +114,7 @@ impl Heart {
         Ok(match credential.kind {
             CredentialKind::Access => live.verifies_access(credential),
             CredentialKind::Refresh => {
-                let held = patience.lock(&live.line).await?;
+                let held = self.hold(live, patience).await?;
                 let pads = &held.line.refresh_pads;
                 pads.numbered(credential.pad_number).is_some_and(|pad| {
                     let root = Root::from_half(credential, pad, &self.settings.issuer);

@@ -49,7 +49,7 @@ impl Heart {
             }
             Err(closed) => return Err(closed.into()),
         };
-        let mut held = patience.lock(&live.line).await?;
+        let mut held = self.hold(&live, &patience).await?;
         for _ in 0..ATTEMPTS {
             let Some(root) = self.root_of(&live, &credential, &held.line) else {
                 drop(held);

@@ -114,6 +114,16 @@ impl Session {
     /// Waits for the end of the grant (revoked, refused, expired), to cut open streams.
     pub async fn ended(&self) {
         loop {
+            // Where the store is away for longer than its grace, nobody knows that it still lives.
+            let patience = self.heart.patience();
+            if self
+                .heart
+                .keep_current(&self.live, &patience)
+                .await
+                .is_err()
+            {
+                return;
+            }
             let left = self.live.ends_at().since(self.heart.clock.now());
             if left.is_zero() {
                 return;
@@ -121,7 +131,7 @@ impl Session {
             // The end may move while we wait, and a machine may sleep: look again now and then.
             tokio::select! {
                 () = self.live.ended() => return,
-                () = sleep(left.min(self.heart.pace.look)) => {}
+                () = sleep(left.min(self.heart.look())) => {}
             }
         }
     }

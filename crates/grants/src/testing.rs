@@ -56,6 +56,10 @@ pub(crate) const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters
 pub(crate) struct ManualClock(AtomicU64);
 
 impl ManualClock {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(1_800_000_000))
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -91,6 +95,7 @@ pub(crate) fn pace() -> Pace {
         refresh_ahead: Duration::from_secs(60),
         refresh_retry: Duration::from_millis(2),
         look: Duration::from_millis(5),
+        doubt: Duration::from_secs(5),
     }
 }
 
@@ -103,6 +108,7 @@ pub(crate) fn settings() -> GrantSettings {
         refresh_window: Duration::from_secs(HOUR + 15 * MINUTE),
         strict_offline_access: false,
         cache_bytes: 1 << 20,
+        store_grace: Duration::from_secs(MINUTE),
     }
 }
 
@@ -146,7 +152,7 @@ impl World {
 
     pub(crate) fn with(settings: GrantSettings, pace: Pace) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock(AtomicU64::new(1_800_000_000)));
+        let clock = Arc::new(ManualClock::new());
         let random = Arc::new(CountedRandom::default());
         let provider = Arc::new(ScriptedProvider::new(clock.clone()));
         let path = directory.path().join("store.redb");

@@ -134,7 +134,7 @@ impl Heart {
     ) -> Result<IssuedTokens, DevicePollError> {
         let live = self.waiting_grant(shown, root).await?;
         let patience = &shown.patience;
-        let mut held = patience.lock(&live.line).await?;
+        let mut held = self.hold(&live, patience).await?;
         for _ in 0..ATTEMPTS {
             if live.is_ended() || live.end_of(&held.line) <= self.clock.now() {
                 return Err(DevicePollError::Ended);

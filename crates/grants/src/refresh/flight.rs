@@ -1,8 +1,8 @@
 //! One refresh per grant at a time within this process: who comes first starts it, the others
 //! wait for it, and after a failure nobody starts one too soon.
 //!
-//! This is all there is to it where one process holds the store. A store that other processes
-//! write to needs a lease of its own besides; the flight takes it before it asks the provider.
+//! This is all there is to it where one process holds the store. For one that other processes write
+//! to, the flight takes a lease before it asks the provider.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) struct Pilot(watch::Sender<Option<Landing>>);
 
 /// How a refresh came out.
 #[derive(Clone, Debug)]
-pub(super) enum Landing {
+pub(crate) enum Landing {
     /// There is a newer token, stored.
     Renewed,
     /// A passing fault.

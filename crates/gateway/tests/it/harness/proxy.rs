@@ -160,6 +160,7 @@ fn grant_settings() -> GrantSettings {
         refresh_window: Duration::from_secs(4500),
         strict_offline_access: false,
         cache_bytes: 1 << 20,
+        store_grace: Duration::from_secs(60),
     }
 }
 

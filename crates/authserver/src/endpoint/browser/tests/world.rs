@@ -188,6 +188,7 @@ impl World {
                 refresh_window: Duration::from_secs(4500),
                 strict_offline_access: false,
                 cache_bytes: 1 << 20,
+                store_grace: Duration::from_secs(60),
             },
             store.clone(),
             vec![identity.refresher()],
