@@ -1,15 +1,27 @@
 //! Our private keys: what signs, and what is published of them.
 
+mod dated;
 mod key;
+mod ring;
+mod rotation;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{cmp::Reverse, fmt, sync::Arc};
 
-use domain::secret::{SecretBytes, SecretString};
+use domain::{
+    secret::{SecretBytes, SecretString},
+    time::Timestamp,
+};
 use serde_json::{Map, Value, json};
 
-use self::key::{Key, Unusable};
+pub use ring::{KeyInfo, KeyRing, KeyState};
+pub use rotation::{RotateError, Rotation, without_expired};
+
+use self::{
+    dated::{Dated, Moment},
+    key::Key,
+};
 use crate::{algorithm::Algorithm, jwk};
 
 /// Algorithms that our keys can sign with.
@@ -27,10 +39,19 @@ pub enum SigningAlgorithm {
     Ed25519,
 }
 
-/// The private keys in the order in which they were given; the first that fits signs.
+/// The private keys that count at one time, in the order in which they were given. Of those for an
+/// algorithm the one signs that has done so for the shortest time, else the first.
 pub struct SigningKeys {
-    /// Never empty.
-    keys: Vec<Key>,
+    /// Never empty. Those that may sign stand before those that are only published.
+    keys: Vec<Held>,
+    /// How many may sign; never zero.
+    signing: usize,
+}
+
+struct Held {
+    key: Arc<Key>,
+    /// Since when it signs, where that was said.
+    since: Option<Timestamp>,
 }
 
 /// A key that was left out, and why.
@@ -47,41 +68,71 @@ pub struct SkippedKey {
 #[error("{0}")]
 pub struct InvalidKeys(pub String);
 
+// === impl SigningAlgorithm ===
+
+impl SigningAlgorithm {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Rs256,
+        Self::Ps256,
+        Self::Es256,
+        Self::Es384,
+        Self::Ed25519,
+    ];
+
+    /// The one of this name; `EdDSA` is the older name of `Ed25519`.
+    pub fn parse(name: &str) -> Option<Self> {
+        let asked = Algorithm::parse(name)?;
+        let is_asked = |known: &Self| Algorithm::from(*known).same_as(asked);
+        Self::ALL.into_iter().find(is_asked)
+    }
+}
+
 // === impl SigningKeys ===
 
 impl SigningKeys {
     /// Reads private keys: a JSON array of JWKs, or an object with such an array as `keys`.
-    /// Kinds of no use here are skipped and named; so is a key that stands there twice.
+    /// Kinds of no use here are skipped and named; so is a key that stands there twice. All of
+    /// them may sign at any time; [`KeyRing`] heeds their times.
     ///
     /// # Errors
     /// If the text is not of that form, a key of a known kind is broken, or no key is left.
     pub fn parse(text: &str) -> Result<(Self, Vec<SkippedKey>), InvalidKeys> {
-        let mut keys: Vec<Key> = Vec::new();
-        let mut skipped = Vec::new();
-        for (index, entry) in entries(text)?.iter().enumerate() {
-            let Some(members) = entry.as_object() else {
-                return Err(InvalidKeys(format!(
-                    "key {index} (counted from 0) is not a JSON object"
-                )));
-            };
-            match Key::read(members) {
-                Ok(key) if keys.iter().any(|known| known.same_as(&key)) => {
-                    let reason = "it stands there twice".to_owned();
-                    skipped.push(SkippedKey { index, reason });
-                }
-                Ok(key) => keys.push(key),
-                Err(Unusable::Skip(reason)) => skipped.push(SkippedKey { index, reason }),
-                Err(Unusable::Broken(reason)) => {
-                    return Err(InvalidKeys(format!(
-                        "key {index} (counted from 0) is broken: {reason}"
-                    )));
-                }
-            }
+        let (keys, skipped) = dated::read(text)?;
+        Ok((Self::timeless(&keys), skipped))
+    }
+
+    fn timeless(keys: &[Dated]) -> Self {
+        let keys: Vec<Held> = keys
+            .iter()
+            .map(|dated| Held {
+                key: Arc::clone(&dated.key),
+                since: None,
+            })
+            .collect();
+        let signing = keys.len();
+        Self { keys, signing }
+    }
+
+    /// Those that count at a moment.
+    fn at(moment: &Moment<'_>) -> Self {
+        if moment.is_empty() {
+            return Self::timeless(moment.keys);
         }
-        if keys.is_empty() {
-            return Err(nothing_left(&skipped));
+        let held = |index: &usize| {
+            let dated = moment.keys.get(*index)?;
+            Some(Held {
+                key: Arc::clone(&dated.key),
+                since: dated.from,
+            })
+        };
+        let (signing, published): (Vec<usize>, Vec<usize>) = (0..moment.keys.len())
+            .filter(|index| moment.is_published(*index))
+            .partition(|index| moment.may_sign(*index));
+        Self {
+            keys: signing.iter().chain(&published).filter_map(held).collect(),
+            signing: signing.len(),
         }
-        Ok((Self { keys }, skipped))
     }
 
     /// Makes a new private key as a JWK with its `kid`. RSA keys get 2048 bits.
@@ -96,7 +147,7 @@ impl SigningKeys {
     /// Names of the algorithms that a client may ask for, in the order of the keys.
     pub fn algorithms(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        for algorithm in self.keys.iter().flat_map(Key::algorithms) {
+        for algorithm in self.signing().flat_map(|held| held.key.algorithms()) {
             if !names.iter().any(|name| name == algorithm.name()) {
                 names.push(algorithm.name().to_owned());
             }
@@ -108,7 +159,7 @@ impl SigningKeys {
     /// key, or Ed25519 by both of its names) carries `alg` only if it was given one: verifiers
     /// take that member for a restriction.
     pub fn public_jwks(&self) -> Value {
-        let keys: Vec<Value> = self.keys.iter().map(Key::public_jwk).collect();
+        let keys: Vec<Value> = self.keys.iter().map(|held| held.key.public_jwk()).collect();
         json!({ "keys": keys })
     }
 
@@ -142,24 +193,35 @@ impl SigningKeys {
     }
 
     /// A secret of each key, for what else is to be known to this server alone and on all of its
-    /// machines; made one way from the private half. New things use the first one.
+    /// machines; made one way from the private half. New things use the first one, which is that
+    /// of a key that signs: every machine has it by then. What was made earlier is found by one of
+    /// the others.
     pub fn derived_secrets(&self) -> impl Iterator<Item = &SecretBytes<32>> {
-        self.keys.iter().map(Key::derived_secret)
+        self.keys.iter().map(|held| held.key.derived_secret())
     }
 
-    /// The first key for an algorithm; else the first key, with its own.
+    fn signing(&self) -> impl Iterator<Item = &Held> {
+        self.keys.iter().take(self.signing)
+    }
+
+    /// The key for an algorithm; else the first key's algorithm.
     fn fitting(&self, asked: &str) -> Option<(&Key, Algorithm)> {
-        let by_name = Algorithm::parse(asked).and_then(|algorithm| {
-            let key = self
-                .keys
-                .iter()
-                .find(|key| key.algorithms().any(|known| known == algorithm))?;
-            Some((key, algorithm))
-        });
+        let by_name = Algorithm::parse(asked)
+            .and_then(|algorithm| Some((self.key_for(algorithm)?, algorithm)));
         by_name.or_else(|| {
-            let key = self.keys.first()?;
-            Some((key, key.algorithms().next()?))
+            let algorithm = self.keys.first()?.key.algorithms().next()?;
+            Some((self.key_for(algorithm)?, algorithm))
         })
+    }
+
+    fn key_for(&self, algorithm: Algorithm) -> Option<&Key> {
+        let fits = |held: &Held| held.key.algorithms().any(|known| known == algorithm);
+        let (_, held) = self
+            .signing()
+            .enumerate()
+            .filter(|(_, held)| fits(held))
+            .max_by_key(|(index, held)| (held.since, Reverse(*index)))?;
+        Some(&held.key)
     }
 }
 
@@ -179,43 +241,4 @@ impl From<SigningAlgorithm> for Algorithm {
             SigningAlgorithm::Ed25519 => Self::Ed25519,
         }
     }
-}
-
-fn entries(text: &str) -> Result<Vec<Value>, InvalidKeys> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        // Only the place: the text is secret.
-        InvalidKeys(format!(
-            "it is not JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
-    })?;
-    let entries = match value {
-        Value::Array(entries) => Some(entries),
-        Value::Object(mut members) => match members.remove("keys") {
-            Some(Value::Array(entries)) => Some(entries),
-            _ => None,
-        },
-        _ => None,
-    };
-    entries.ok_or_else(|| {
-        InvalidKeys(
-            "it is neither a JSON array of JWKs nor an object with such an array as `keys`"
-                .to_owned(),
-        )
-    })
-}
-
-fn nothing_left(skipped: &[SkippedKey]) -> InvalidKeys {
-    if skipped.is_empty() {
-        return InvalidKeys("it holds no key".to_owned());
-    }
-    let reasons: Vec<String> = skipped
-        .iter()
-        .map(|key| format!("key {}: {}", key.index, key.reason))
-        .collect();
-    InvalidKeys(format!(
-        "none of its keys can sign ({})",
-        reasons.join("; ")
-    ))
 }

@@ -323,6 +323,6 @@ fn skip(reason: &str) -> Unusable {
     Unusable::Skip(reason.to_owned())
 }
 
-fn broken(reason: &str) -> Unusable {
+pub(super) fn broken(reason: &str) -> Unusable {
     Unusable::Broken(reason.to_owned())
 }
