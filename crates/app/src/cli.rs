@@ -1,11 +1,17 @@
 //! The command line.
 
-use std::{collections::BTreeMap, ffi::OsString};
+mod keys;
+
+use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use jose::signing::SigningAlgorithm;
 use url::Url;
 
-use crate::env::{ALL, Variable, table as variable};
+use crate::{
+    env::{ALL, Variable, table as variable},
+    signing_keys::RotationRequest,
+};
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +26,8 @@ pub(crate) enum Invocation {
     Status(StatusArguments),
     /// Hash a password for a users file.
     HashPassword,
+    /// Look at the signing keys, exchange them, or make one.
+    Keys(KeysCommand),
 }
 
 /// Settings given as flags, by the name of their variable.
@@ -50,6 +58,34 @@ pub(crate) struct StatusArguments {
     pub(crate) json: bool,
 }
 
+/// What is to be done about signing keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeysCommand {
+    /// Say which there are.
+    List {
+        /// Where the data directory is.
+        flags: Flags,
+        /// JSON instead of text.
+        json: bool,
+    },
+    /// Put new ones in place of those that sign.
+    Rotate {
+        /// Where the data directory is.
+        flags: Flags,
+        /// What is to be rotated, and when.
+        rotation: RotationRequest,
+        /// JSON instead of text.
+        json: bool,
+    },
+    /// Make one and print it.
+    Generate {
+        /// What it is to sign by.
+        algorithm: SigningAlgorithm,
+        /// After how long it begins to sign; absent: it does not say.
+        wait: Option<Duration>,
+    },
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -69,6 +105,7 @@ where
             json: own.get_flag("json"),
         }),
         Some(("hash-password", _)) => Invocation::HashPassword,
+        Some(("keys", own)) => Invocation::Keys(keys::command_of(&matches, own)?),
         _ => Invocation::Serve(Flags::of(&matches)),
     })
 }
@@ -93,6 +130,7 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(demo())
         .subcommand(status())
+        .subcommand(keys::definition())
         .subcommand(
             Command::new("hash-password")
                 .about("Read a password from standard input and print its hash for a users file"),
@@ -145,23 +183,30 @@ fn demo() -> Command {
 }
 
 fn status() -> Command {
+    Command::new("status")
+        .about("Ask the proxy that runs on the data directory how it is")
+        .args(directory_arguments())
+        .arg(json_argument())
+}
+
+/// The flags that say where the data directory is.
+fn directory_arguments() -> impl Iterator<Item = Arg> {
     let directory = [
         &variable::MCP_AUTH_PROXY_DATA_DIR,
         &variable::MCP_AUTH_PROXY_CONFIG,
     ];
-    Command::new("status")
-        .about("Ask the proxy that runs on the data directory how it is")
-        .args(setting_arguments().filter(move |argument| {
-            directory
-                .iter()
-                .any(|variable| argument.get_id() == variable.name)
-        }))
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("Print JSON"),
-        )
+    setting_arguments().filter(move |argument| {
+        directory
+            .iter()
+            .any(|variable| argument.get_id() == variable.name)
+    })
+}
+
+fn json_argument() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON")
 }
 
 /// One flag for each variable that has one.

@@ -49,6 +49,38 @@ pub(crate) fn load_store(flags: &Flags, environment: &Environment) -> Result<Sto
     load::load_store(flags, environment)
 }
 
+/// What commands about the signing keys need to know.
+///
+/// # Errors
+/// With what is wrong with that.
+pub(crate) fn load_keys(flags: &Flags, environment: &Environment) -> Result<KeysConfig, Faults> {
+    load::load_keys(flags, environment)
+}
+
+/// A duration as settings have it.
+///
+/// # Errors
+/// With what is wrong with it.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    values::duration(text)
+}
+
+/// A duration as settings have it, for people to read.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    values::show_duration(duration)
+}
+
+/// What commands about the signing keys need to know.
+#[derive(Clone, Debug)]
+pub(crate) struct KeysConfig {
+    /// Where sessions, and keys of our own making, are kept.
+    pub(crate) store: StoreConfig,
+    /// The keys, if they are configured.
+    pub(crate) signing_keys: Option<SecretString>,
+    /// Lives of what we issue.
+    pub(crate) lives: Lives,
+}
+
 /// Everything that serving needs to know.
 #[expect(
     clippy::struct_excessive_bools,
@@ -287,6 +319,23 @@ impl Config {
         self.providers
             .iter()
             .any(|provider| matches!(provider, ProviderConfig::Upstream { .. }))
+    }
+}
+
+// === impl Lives ===
+
+impl Lives {
+    /// The longest life of an access token, and so of what we sign, that can be configured. A
+    /// token of a stranger who found it should not be of use for longer.
+    pub(crate) const MAX_ACCESS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    /// How long a signing key that was replaced is published: until the last token that it signed
+    /// has expired, whatever was configured then, and until the last session that has no newer ID
+    /// token, which its logout would show, has ended for want of use. A day more, for clocks that
+    /// differ.
+    pub(crate) fn of_replaced_keys(&self) -> Duration {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self::MAX_ACCESS.max(self.refresh_idle) + DAY
     }
 }
 

@@ -2,13 +2,14 @@
 //! holds the embedded store.
 //!
 //! One JSON object a line, both ways, each with the protocol's version: `{"version":1,
-//! "request":"status"}` is answered by `{"version":1,"answer":{…}}` or `{"version":1,
+//! "request":"status"}` (with `arguments` where a request takes some) is answered by `{"version":1,"answer":{…}}` or `{"version":1,
 //! "error":{"code":"…","message":"…"}}`. Members that a side does not know are ignored.
 
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,9 +17,11 @@ use anyhow::{Context as _, Result};
 use domain::time::Timestamp;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
+    task::spawn_blocking,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -27,11 +30,12 @@ use crate::{
     cli::StatusArguments,
     config::{self, StoreConfig},
     env::Environment,
+    signing_keys::KeyKeeper,
 };
 
 mod status;
 
-pub(crate) use status::Status;
+pub(crate) use status::{Status, span};
 
 /// Version of the protocol.
 const VERSION: u32 = 1;
@@ -50,6 +54,9 @@ const LONGEST_ANSWER: u64 = 64 * 1024;
 /// How long either side waits for the other's line.
 const LINE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a client waits for an answer. An RSA key takes its time on a busy machine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
 /// Connections served at once; more wait.
 const MAX_CONNECTIONS: usize = 16;
 
@@ -58,7 +65,16 @@ const MAX_CONNECTIONS: usize = 16;
 pub(crate) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
-    status: Status,
+    answers: Answers,
+}
+
+/// Who answers what.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    /// `status`.
+    pub(crate) status: Status,
+    /// `keys` and `rotate-keys`.
+    pub(crate) keys: Arc<KeyKeeper>,
 }
 
 /// Why a running proxy could not be asked.
@@ -73,6 +89,9 @@ pub(crate) enum AskError {
         /// The data directory.
         directory: PathBuf,
     },
+    /// It said no.
+    #[error("{0}")]
+    Refused(String),
     /// The socket cannot be used.
     #[error("the running proxy cannot be asked at {path}: {reason}")]
     Failed {
@@ -86,7 +105,10 @@ pub(crate) enum AskError {
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     version: u32,
-    request: String,
+    #[serde(rename = "request")]
+    name: String,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    arguments: Value,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,6 +149,17 @@ pub(crate) async fn status_command(
 /// # Errors
 /// If none runs there, or it does not answer.
 pub(crate) async fn ask_status(directory: &Path) -> Result<Status, AskError> {
+    ask(directory, "status", Value::Null).await
+}
+
+/// Asks the proxy that runs on a data directory something.
+///
+/// # Errors
+/// If none runs there, it does not answer, or refuses.
+pub(crate) async fn ask<A>(directory: &Path, request: &str, arguments: Value) -> Result<A, AskError>
+where
+    A: for<'text> Deserialize<'text>,
+{
     let path = directory.join(SOCKET);
     let stream = match UnixStream::connect(&path).await {
         Ok(stream) => stream,
@@ -140,8 +173,14 @@ pub(crate) async fn ask_status(directory: &Path) -> Result<Status, AskError> {
             return Err(AskError::Failed { path, reason });
         }
     };
-    match timeout(LINE_WITHIN, ask(stream, "status")).await {
-        Ok(Ok(status)) => Ok(status),
+    let request = Request {
+        version: VERSION,
+        name: request.to_owned(),
+        arguments,
+    };
+    match timeout(ANSWER_WITHIN, converse_with(stream, &request)).await {
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(refusal))) => Err(AskError::Refused(refusal.message)),
         Ok(Err(reason)) => Err(AskError::Failed { path, reason }),
         Err(_) => Err(AskError::Failed {
             path,
@@ -150,14 +189,14 @@ pub(crate) async fn ask_status(directory: &Path) -> Result<Status, AskError> {
     }
 }
 
-async fn ask<A>(mut stream: UnixStream, request: &str) -> Result<A, String>
+async fn converse_with<A>(
+    mut stream: UnixStream,
+    request: &Request,
+) -> Result<Result<A, Refusal>, String>
 where
     A: for<'text> Deserialize<'text>,
 {
-    let line = json_line(&Request {
-        version: VERSION,
-        request: request.to_owned(),
-    });
+    let line = json_line(request);
     stream
         .write_all(&line)
         .await
@@ -172,11 +211,11 @@ where
         Response {
             answer: Some(answer),
             ..
-        } => Ok(answer),
+        } => Ok(Ok(answer)),
         Response {
             error: Some(refusal),
             ..
-        } => Err(refusal.message),
+        } => Ok(Err(refusal)),
         _ => Err("it answered nothing".to_owned()),
     }
 }
@@ -189,7 +228,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// If another process answers there, or the socket cannot be made.
-    pub(crate) async fn open(directory: &Path, status: Status) -> Result<Self> {
+    pub(crate) async fn open(directory: &Path, answers: Answers) -> Result<Self> {
         let path = directory.join(SOCKET);
         if let Ok(running) = ask_status(directory).await {
             anyhow::bail!(
@@ -207,7 +246,7 @@ impl ControlSocket {
         Ok(Self {
             listener,
             path,
-            status,
+            answers,
         })
     }
 
@@ -238,7 +277,7 @@ impl ControlSocket {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            connections.spawn(converse(stream, self.status.clone()));
+            connections.spawn(converse(stream, self.answers.clone()));
         }
     }
 }
@@ -250,7 +289,7 @@ impl Drop for ControlSocket {
 }
 
 /// Answers one connection's requests until it closes, errs or is silent.
-async fn converse(stream: UnixStream, status: Status) {
+async fn converse(stream: UnixStream, answers: Answers) {
     if !is_ours(&stream) {
         return;
     }
@@ -259,7 +298,11 @@ async fn converse(stream: UnixStream, status: Status) {
     while let Ok(Ok(Some(line))) =
         timeout(LINE_WITHIN, read_line(&mut reader, LONGEST_REQUEST)).await
     {
-        let answer = answer(&line, &status);
+        let answers = answers.clone();
+        // Keys are made and written to a disk there.
+        let Ok(answer) = spawn_blocking(move || answer(&line, &answers)).await else {
+            return;
+        };
         if !matches!(
             timeout(LINE_WITHIN, writer.write_all(&answer)).await,
             Ok(Ok(()))
@@ -277,33 +320,49 @@ fn is_ours(stream: &UnixStream) -> bool {
         .is_ok_and(|peer| peer.uid() == us || peer.uid() == 0)
 }
 
-fn answer(line: &[u8], status: &Status) -> Vec<u8> {
-    let refuse = |code: &str, message: String| {
-        json_line(&Response::<()> {
-            version: VERSION,
-            answer: None,
-            error: Some(Refusal {
-                code: code.to_owned(),
-                message,
-            }),
-        })
-    };
+fn answer(line: &[u8], answers: &Answers) -> Vec<u8> {
     match serde_json::from_slice::<Request>(line) {
         Err(_) => refuse("invalid_request", "this is no request".to_owned()),
         Ok(request) if request.version != VERSION => refuse(
             "unsupported_version",
             format!("the running proxy speaks version {VERSION} of this protocol"),
         ),
-        Ok(Request { request, .. }) if request == "status" => json_line(&Response {
-            version: VERSION,
-            answer: Some(status),
-            error: None,
-        }),
-        Ok(_) => refuse(
-            "unknown_request",
-            "the running proxy does not know this request; it may be of another release".to_owned(),
-        ),
+        Ok(request) => match request.name.as_str() {
+            "status" => tell(&answers.status),
+            "keys" => tell(&answers.keys.list()),
+            "rotate-keys" => match serde_json::from_value(request.arguments) {
+                Err(_) => refuse("invalid_request", "this is no rotation".to_owned()),
+                Ok(rotation) => match answers.keys.rotate(&rotation) {
+                    Ok(keys) => tell(&keys),
+                    Err(error) => refuse("refused", format!("{error:#}")),
+                },
+            },
+            _ => refuse(
+                "unknown_request",
+                "the running proxy does not know this request; it may be of another release"
+                    .to_owned(),
+            ),
+        },
     }
+}
+
+fn tell(answer: &impl Serialize) -> Vec<u8> {
+    json_line(&Response {
+        version: VERSION,
+        answer: Some(answer),
+        error: None,
+    })
+}
+
+fn refuse(code: &str, message: String) -> Vec<u8> {
+    json_line(&Response::<()> {
+        version: VERSION,
+        answer: None,
+        error: Some(Refusal {
+            code: code.to_owned(),
+            message,
+        }),
+    })
 }
 
 /// The next line without its end; `None` when the other side has hung up. A longer one than

@@ -21,7 +21,7 @@ mod system;
 mod terminal;
 mod wire;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use domain::time::Clock as _;
@@ -69,6 +69,12 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Invocation::Status(arguments) => status(&arguments),
+        Invocation::Keys(command) => {
+            let (environment, clock) = (Environment::of_process(), Arc::new(SystemClock));
+            let doing = signing_keys::command(&command, &environment, clock);
+            terminal::print(runtime()?.block_on(doing)?.expose());
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

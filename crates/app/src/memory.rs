@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use jose::signing::SigningKeys;
 use store::{
     Store,
     embedded::{EmbeddedStore, OpenError},
@@ -18,17 +17,17 @@ use tempfile::TempDir;
 use crate::{
     config::{Config, StoreConfig},
     seams::Seams,
-    signing_keys,
+    signing_keys::KeyKeeper,
 };
 
 /// Name of the embedded store's file in the data directory.
-const STORE_FILE: &str = "sessions.redb";
+pub(crate) const STORE_FILE: &str = "sessions.redb";
 
 /// The store and the keys of this process.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) keys: Arc<KeyKeeper>,
     /// The data directory, which this process holds; none in a rehearsal.
     pub(crate) directory: Option<PathBuf>,
     /// Keeps the directory of a rehearsal until its end.
@@ -52,7 +51,7 @@ impl Memory {
         );
         Ok(Self {
             store: Arc::new(store),
-            keys: signing_keys(config, directory)?,
+            keys: Arc::new(KeyKeeper::open(config, directory, &seams.clock)?),
             directory: Some(directory.clone()),
             _scratch: None,
         })
@@ -80,24 +79,11 @@ impl Memory {
             EmbeddedStore::open(&scratch.path().join(STORE_FILE), Arc::clone(&seams.clock))?;
         Ok(Self {
             store: Arc::new(store),
-            keys: signing_keys(config, scratch.path())?,
+            keys: Arc::new(KeyKeeper::open(config, scratch.path(), &seams.clock)?),
             directory: None,
             _scratch: Some(scratch),
         })
     }
-}
-
-fn signing_keys(config: &Config, directory: &Path) -> Result<Arc<SigningKeys>> {
-    let keys = match &config.signing_keys {
-        Some(keys) => keys.clone(),
-        None => signing_keys::load_or_make(directory)?,
-    };
-    let (keys, skipped) = SigningKeys::parse(keys.expose())
-        .context("OIDC_PROVIDER_JWKS (or the key file in the data directory) cannot be used")?;
-    for key in skipped {
-        tracing::warn!("signing key {} is left out: {}", key.index, key.reason);
-    }
-    Ok(Arc::new(keys))
 }
 
 /// Makes the directory where it is absent, for its owner only.

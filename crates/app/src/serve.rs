@@ -1,6 +1,6 @@
 //! The life of the process: started in order, watched, drained, stopped; nothing left behind.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     config::Config,
-    control::{ControlSocket, Status},
+    control::{Answers, ControlSocket, Status},
     listener::{Listeners, Serving},
     memory::Memory,
     seams::Seams,
@@ -97,11 +97,11 @@ async fn start(config: &Config) -> Result<Running> {
         Memory::open(config, &seams)?
     };
     if let Some(directory) = &memory.directory {
-        answer_commands(config, directory, &seams).await;
+        answer_commands(config, directory, &memory, &seams).await;
     }
     let servers = McpServers::start(config).await?;
     let answering = async {
-        let providers = wire::connect_providers(config, &memory.keys, &seams).await?;
+        let providers = wire::connect_providers(config, memory.keys.ring(), &seams).await?;
         let proxy = wire::assemble(config, &memory, &providers, &seams)?;
         let serving = Listeners::bind(&config.listen)?.serve(&proxy.edge);
         anyhow::Ok((proxy, serving))
@@ -121,17 +121,23 @@ async fn start(config: &Config) -> Result<Running> {
 }
 
 /// Answers commands that concern a running proxy. Serving does not depend on it.
-async fn answer_commands(config: &Config, directory: &Path, seams: &Seams) {
+async fn answer_commands(config: &Config, directory: &Path, memory: &Memory, seams: &Seams) {
     let status = Status::of_this_process(
         config.base_url.issuer(),
         config.mcp_urls(),
         seams.clock.now(),
     );
-    match ControlSocket::open(directory, status).await {
+    let answers = Answers {
+        status,
+        keys: Arc::clone(&memory.keys),
+    };
+    match ControlSocket::open(directory, answers).await {
         Ok(socket) => {
             seams.tasks.spawn(socket.serve(seams.closing.clone()));
         }
-        Err(error) => tracing::warn!("`mcp-auth-proxy status` will not find this proxy: {error:#}"),
+        Err(error) => tracing::warn!(
+            "commands such as `mcp-auth-proxy status` will not find this proxy: {error:#}"
+        ),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Signing keys of our own making, where `OIDC_PROVIDER_JWKS` gives none: made once, kept in a
-//! file beside the embedded store, for its owner only.
+//! file beside the embedded store, for its owner only; and their exchange.
+
+mod command;
+mod keeper;
+mod listing;
 
 use std::{
     fs::{self, File},
@@ -9,8 +13,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use domain::secret::SecretString;
-use jose::signing::{SigningAlgorithm, SigningKeys};
+use domain::{secret::SecretString, time::Timestamp};
+use jose::signing::{Rotation, SigningAlgorithm, SigningKeys, without_expired};
+
+pub(crate) use command::command;
+pub(crate) use keeper::{KeyKeeper, RotationRequest};
 
 use crate::private_file::{self, OWNER_ONLY};
 
@@ -27,18 +34,58 @@ const ALGORITHMS: [SigningAlgorithm; 3] = [
 /// More than any sensible key set, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;
 
-/// Reads the keys in the data directory, or makes them where there are none, as a JWK Set. To be
-/// called by one process at a time: by the one that holds the store of the same directory.
+/// Reads the keys in the data directory, or makes them where there are none, as a JWK Set. Those
+/// that are published no longer are dropped. To be called by one process at a time: by the one
+/// that holds the store of the same directory.
 ///
 /// # Errors
-/// If the file cannot be read, written, or holds no usable keys. A file that is there is never
-/// replaced: what was signed by its keys would no longer be accepted.
-pub(crate) fn load_or_make(directory: &Path) -> Result<SecretString> {
+/// If the file cannot be read, written, or holds no usable keys. Keys that somebody may still need
+/// are never replaced: what they signed would no longer be accepted.
+pub(crate) fn load_or_make(directory: &Path, now: Timestamp) -> Result<SecretString> {
     let path = directory.join(FILE);
-    match File::open(&path) {
-        Ok(file) => read(file, &path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path),
-        Err(error) => Err(error).with_context(|| cannot_read(&path)),
+    let Some(keys) = read_if_there(&path)? else {
+        return make(&path);
+    };
+    match without_expired(keys.expose(), now)? {
+        None => Ok(keys),
+        Some(kept) => {
+            write(&path, &kept)?;
+            Ok(kept)
+        }
+    }
+}
+
+/// Reads the keys in the data directory, if there are any yet.
+///
+/// # Errors
+/// If the file cannot be read, or holds no usable keys.
+fn load(directory: &Path) -> Result<Option<SecretString>> {
+    read_if_there(&directory.join(FILE))
+}
+
+/// Puts new keys beside those in the data directory and returns them all. To be called as
+/// [`load_or_make`] is. The file changes at once or not at all.
+///
+/// # Errors
+/// If there are none yet, the rotation is refused, or the file cannot be read or written.
+fn rotate(directory: &Path, rotation: Rotation) -> Result<SecretString> {
+    let path = directory.join(FILE);
+    let Some(keys) = read_if_there(&path)? else {
+        bail!(
+            "there are no signing keys in {} yet; the first start makes them",
+            directory.display()
+        );
+    };
+    let rotated = rotation.of(keys.expose())?;
+    write(&path, &rotated)?;
+    Ok(rotated)
+}
+
+fn read_if_there(path: &Path) -> Result<Option<SecretString>> {
+    match File::open(path) {
+        Ok(file) => read(file, path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| cannot_read(path)),
     }
 }
 
@@ -81,15 +128,19 @@ fn make(path: &Path) -> Result<SecretString> {
         .collect::<Result<Vec<_>, _>>()?;
     let keys: Vec<&str> = keys.iter().map(SecretString::expose).collect();
     let text = SecretString::new(format!("{{\"keys\":[\n{}\n]}}\n", keys.join(",\n")));
-    private_file::write(path, text.expose()).with_context(|| {
+    write(path, &text)?;
+    tracing::info!("made signing keys, kept in {}", path.display());
+    Ok(text)
+}
+
+fn write(path: &Path, keys: &SecretString) -> Result<()> {
+    private_file::write(path, keys.expose()).with_context(|| {
         format!(
             "the signing keys cannot be kept in {}; give OIDC_PROVIDER_JWKS, or set \
              MCP_AUTH_PROXY_DATA_DIR to a directory that can be written",
             path.display()
         )
-    })?;
-    tracing::info!("made signing keys, kept in {}", path.display());
-    Ok(text)
+    })
 }
 
 fn cannot_read(path: &Path) -> String {

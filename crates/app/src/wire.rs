@@ -16,7 +16,7 @@ use idp::{
     provider::IdentityProvider,
     upstream::{UpstreamProvider, UpstreamSettings},
 };
-use jose::signing::SigningKeys;
+use jose::signing::KeyRing;
 
 use crate::{
     config::{Config, ProviderConfig, ServerConfig},
@@ -35,7 +35,7 @@ pub(crate) struct Proxy {
 /// Connects to the identity providers, all at once.
 pub(crate) async fn connect_providers(
     config: &Config,
-    keys: &Arc<SigningKeys>,
+    keys: &Arc<KeyRing>,
     seams: &Seams,
 ) -> Result<Vec<IdentityProvider>> {
     let http = idp::http_client(&certificates(config)?)?;
@@ -136,7 +136,7 @@ pub(crate) fn assemble(
         },
         Arc::clone(store),
         grants,
-        Arc::clone(&memory.keys),
+        Arc::clone(memory.keys.ring()),
         pages,
         Arc::clone(&seams.clock),
         Arc::clone(&seams.random),

@@ -36,6 +36,8 @@ use axum::{
 use domain::metadata::path;
 
 pub(crate) use browser::browser_routes;
+pub use jwks::JWKS_MAX_AGE;
+pub(crate) use jwks::KeyDocument;
 
 use crate::AuthServer;
 
@@ -57,7 +59,7 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
             &below(path::REGISTRATION_ALIAS),
             post(registration::register),
         )
-        .route(&below(path::JWKS), get(jwks::jwks(&server.keys)));
+        .route(&below(path::JWKS), get(jwks::jwks));
     if server.settings.registration.management {
         let below = below(&format!("{}/{{client_id}}", path::REGISTRATION));
         router = router.route(&below, registration_management::methods());

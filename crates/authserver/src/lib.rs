@@ -9,11 +9,13 @@ mod cookie;
 mod endpoint;
 mod flow;
 mod limits;
+mod per_keys;
 mod server;
 #[cfg(test)]
 mod testing;
 
 pub use clients::documents::ClientDocumentSettings;
+pub use endpoint::JWKS_MAX_AGE;
 pub use flow::introspection::MCP_SERVER_CLIENT_ID;
 pub use server::{
     AuthServer, Limits, PreregisteredClient, ProtectedResource, Registration, ScopeDetail,

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
 use domain::{
     base_url::BaseUrl,
     client::Client,
@@ -17,15 +20,16 @@ use domain::{
 };
 use grants::Grants;
 use idp::provider::IdentityProvider;
-use jose::signing::SigningKeys;
+use jose::signing::KeyRing;
 use store::Store;
 
 use crate::{
     clients::{Clients, documents::ClientDocumentSettings},
-    endpoint::{self, error},
+    endpoint::{self, KeyDocument, error},
     flow::{device::guesses::CodeGuesses, login::throttle::LoginThrottle},
     limits::RequestLimits,
     pages::Pages,
+    per_keys::PerKeys,
 };
 
 /// What was configured.
@@ -125,7 +129,9 @@ pub struct AuthServer {
     pub(crate) settings: Settings,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) grants: Arc<Grants>,
-    pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) key_document: PerKeys<KeyDocument>,
+    pub(crate) metadata_document: PerKeys<Bytes>,
     pub(crate) pages: Pages,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -189,7 +195,7 @@ impl AuthServer {
         settings: Settings,
         store: Arc<dyn Store>,
         grants: Arc<Grants>,
-        keys: Arc<SigningKeys>,
+        keys: Arc<KeyRing>,
         pages: Pages,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -201,6 +207,8 @@ impl AuthServer {
             store,
             grants,
             keys,
+            key_document: PerKeys::default(),
+            metadata_document: PerKeys::default(),
             pages,
             clock,
             random,

@@ -41,7 +41,7 @@ use idp::{
     local::LocalProvider,
     provider::{Identity, IdentityProvider, IdentityTokens},
 };
-use jose::signing::{SigningAlgorithm, SigningKeys};
+use jose::signing::{KeyRing, SigningAlgorithm, SigningKeys};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
@@ -136,7 +136,7 @@ impl TestServer {
             EmbeddedStore::open(&directory.path().join("store"), Arc::clone(&shared_clock));
         let store = Arc::new(SwitchableStore::new(embedded.unwrap()));
         let shared_store = Arc::clone(&store) as Arc<dyn Store>;
-        let keys = Arc::new(signing_keys());
+        let keys = Arc::new(signing_keys(&shared_clock));
         let provider = local_provider(&directory, setup, &keys, &shared_clock);
         let settings = settings(setup, &provider);
         let grants = Grants::new(
@@ -391,11 +391,11 @@ fn grant_settings(setup: &Setup) -> GrantSettings {
     }
 }
 
-fn signing_keys() -> SigningKeys {
+fn signing_keys(clock: &Arc<dyn Clock>) -> KeyRing {
     let keys = [SigningAlgorithm::Es256, SigningAlgorithm::Ed25519]
         .map(|algorithm| SigningKeys::generate(algorithm).unwrap());
     let keys: Vec<_> = keys.iter().map(SecretString::expose).collect();
-    SigningKeys::parse(&format!("[{}]", keys.join(",")))
+    KeyRing::parse(&format!("[{}]", keys.join(",")), Arc::clone(clock))
         .unwrap()
         .0
 }
@@ -403,7 +403,7 @@ fn signing_keys() -> SigningKeys {
 fn local_provider(
     directory: &TempDir,
     setup: &Setup,
-    keys: &Arc<SigningKeys>,
+    keys: &Arc<KeyRing>,
     clock: &Arc<dyn Clock>,
 ) -> IdentityProvider {
     let path = directory.path().join("users.toml");

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{id::Subject, secret::SecretString, time::Clock};
-use jose::signing::SigningKeys;
+use jose::signing::KeyRing;
 use serde_json::{Map, Value, json};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
@@ -34,7 +34,7 @@ const SCOPE: &str = "openid profile email";
 pub struct LocalProvider {
     users: Arc<UsersFile>,
     issuer: String,
-    keys: Arc<SigningKeys>,
+    keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     checks: Arc<Semaphore>,
 }
@@ -61,7 +61,7 @@ impl LocalProvider {
     pub fn load(
         path: &Path,
         issuer: &str,
-        keys: Arc<SigningKeys>,
+        keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, InvalidUsers> {
         Ok(Self {
@@ -162,6 +162,7 @@ impl LocalProvider {
         }
         let access_token = self
             .keys
+            .current()
             .sign(None, "JWT", &claims)
             .map_err(|reason| reason.to_string())?;
         Ok(IdentityTokens {

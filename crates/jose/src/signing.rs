@@ -16,7 +16,7 @@ use domain::{
 use serde_json::{Map, Value, json};
 
 pub use ring::{KeyInfo, KeyRing, KeyState};
-pub use rotation::{RotateError, Rotation, without_expired};
+pub use rotation::{Replaced, RotateError, Rotation, without_expired};
 
 use self::{
     dated::{Dated, Moment},

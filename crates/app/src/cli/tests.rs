@@ -128,6 +128,71 @@ fn hashing_reads_no_password_from_the_command_line() {
     assert_eq!(asked(&["hash-password"]).unwrap(), Invocation::HashPassword);
 }
 
+fn keys_of(arguments: &[&str]) -> KeysCommand {
+    match asked(arguments) {
+        Ok(Invocation::Keys(command)) => command,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn keys_are_rotated_in_an_hour_unless_told_otherwise() {
+    let rotation = |arguments: &[&str]| match keys_of(arguments) {
+        KeysCommand::Rotate { rotation, .. } => rotation,
+        other => panic!("{other:?}"),
+    };
+    let usual = RotationRequest {
+        algorithm: None,
+        wait_seconds: 3_600,
+        withdraw: false,
+    };
+    assert_eq!(rotation(&["keys", "rotate"]), usual);
+    assert_eq!(
+        rotation(&["keys", "rotate", "--in", "1d", "--alg", "EdDSA"]),
+        RotationRequest {
+            algorithm: Some("EdDSA".to_owned()),
+            wait_seconds: 86_400,
+            withdraw: false,
+        }
+    );
+    assert_eq!(
+        rotation(&["keys", "rotate", "--now", "--withdraw"]),
+        RotationRequest {
+            wait_seconds: 0,
+            withdraw: true,
+            ..usual
+        }
+    );
+}
+
+#[test]
+fn keys_know_the_data_directory_and_nothing_that_makes_no_sense() {
+    let listed = keys_of(&["--data-dir", "/a", "keys", "list", "--json"]);
+    let flags = Flags(BTreeMap::from([(
+        "MCP_AUTH_PROXY_DATA_DIR",
+        "/a".to_owned(),
+    )]));
+    assert_eq!(listed, KeysCommand::List { flags, json: true });
+    assert_eq!(
+        keys_of(&["keys", "generate", "--alg", "ES384", "--in", "2h"]),
+        KeysCommand::Generate {
+            algorithm: SigningAlgorithm::Es384,
+            wait: Some(Duration::from_secs(7_200)),
+        }
+    );
+    for arguments in [
+        &["keys"][..],
+        &["keys", "rotate", "--alg", "HS256"],
+        &["keys", "rotate", "--in", "1m"],
+        &["keys", "rotate", "--in", "1h", "--now"],
+        &["keys", "rotate", "--withdraw"],
+        &["keys", "generate", "--alg", "none"],
+    ] {
+        let error = asked(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{arguments:?}");
+    }
+}
+
 #[test]
 fn the_version_is_that_of_the_package() {
     let shown = asked(&["--version"]).unwrap_err();
@@ -166,6 +231,7 @@ Commands:
   config         Print the configuration as it is meant, with the origin of each value
   demo           Try it out: a proxy with a user of its own, before a small or your own MCP server
   status         Ask the proxy that runs on the data directory how it is
+  keys           Look at the signing keys, exchange them while the proxy runs, or make one
   hash-password  Read a password from standard input and print its hash for a users file
   help           Print this message or the help of the given subcommand(s)
 

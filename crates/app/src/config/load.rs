@@ -3,7 +3,7 @@
 use crate::{cli::Flags, env::Environment};
 
 use super::{
-    Config, Inherited, StoreConfig,
+    Config, Inherited, KeysConfig, StoreConfig,
     faults::{Faults, Warning},
     reader::Reader,
 };
@@ -21,6 +21,24 @@ pub(super) fn load_store(flags: &Flags, environment: &Environment) -> Result<Sto
     let on_dyno = operation::is_on_dyno(&mut reader);
     let store = operation::store(&mut reader, on_dyno);
     store.ok_or_else(|| reader.into_parts().0)
+}
+
+/// See [`super::load_keys`].
+pub(super) fn load_keys(flags: &Flags, environment: &Environment) -> Result<KeysConfig, Faults> {
+    let mut reader = Reader::open(flags, environment);
+    let on_dyno = operation::is_on_dyno(&mut reader);
+    let signing_keys = issuing::signing_keys(&mut reader);
+    let lives = issuing::lives(&mut reader);
+    let store = operation::store(&mut reader, on_dyno);
+    let (faults, ..) = reader.into_parts();
+    match store {
+        Some(store) if faults.is_empty() => Ok(KeysConfig {
+            store,
+            signing_keys,
+            lives,
+        }),
+        _ => Err(faults),
+    }
 }
 
 /// See [`super::load()`].

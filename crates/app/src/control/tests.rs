@@ -1,6 +1,10 @@
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{fs, os::unix::fs::MetadataExt as _, sync::Arc, time::Duration};
 
-use domain::time::Timestamp;
+use domain::{
+    secret::SecretString,
+    time::{Clock, Timestamp},
+};
+use jose::signing::{SigningAlgorithm, SigningKeys};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,8 +15,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{AskError, ControlSocket, SOCKET, Status, answer, ask_status, status_command};
-use crate::{cli::StatusArguments, env::Environment};
+use super::{
+    Answers, AskError, ControlSocket, SOCKET, Status, answer, ask, ask_status, status_command,
+};
+use crate::{
+    cli::StatusArguments, config::Lives, env::Environment, signing_keys::KeyKeeper,
+    system::SystemClock,
+};
 
 fn status() -> Status {
     Status::of_this_process(
@@ -20,6 +29,23 @@ fn status() -> Status {
         vec!["http://localhost:3001/mcp".to_owned()],
         Timestamp::from_unix(1_000),
     )
+}
+
+/// Keys that are configured: nothing is written anywhere.
+fn answers() -> Answers {
+    let key = SigningKeys::generate(SigningAlgorithm::Ed25519).unwrap();
+    let keys = SecretString::new(format!("[{}]", key.expose()));
+    let lives = Lives {
+        access: Duration::from_secs(3_600),
+        refresh_idle: Duration::from_secs(86_400),
+        grant: Duration::from_secs(86_400),
+        refresh_window: Duration::from_secs(3_600),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Answers {
+        status: status(),
+        keys: Arc::new(KeyKeeper::with(&keys, None, lives, &clock).unwrap()),
+    }
 }
 
 struct Setup {
@@ -31,7 +57,7 @@ struct Setup {
 impl Setup {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let socket = ControlSocket::open(directory.path(), status())
+        let socket = ControlSocket::open(directory.path(), answers())
             .await
             .unwrap();
         let closing = CancellationToken::new();
@@ -86,12 +112,12 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let error = ask_status(directory.path()).await.unwrap_err();
     assert!(matches!(error, AskError::NotRunning { .. }), "{error}");
 
-    let socket = ControlSocket::open(directory.path(), status())
+    let socket = ControlSocket::open(directory.path(), answers())
         .await
         .unwrap();
     let serving = tokio::spawn(socket.serve(CancellationToken::new()));
     assert!(ask_status(directory.path()).await.is_ok());
-    let error = ControlSocket::open(directory.path(), status())
+    let error = ControlSocket::open(directory.path(), answers())
         .await
         .unwrap_err();
     let pid = std::process::id().to_string();
@@ -126,6 +152,22 @@ async fn the_command_needs_the_data_directory_alone() {
 }
 
 #[tokio::test]
+async fn a_refusal_arrives_in_its_own_words() {
+    let setup = Setup::new().await;
+    let arguments = json!({ "wait_seconds": 0 });
+    let asked = ask::<Value>(setup.directory.path(), "rotate-keys", arguments);
+    match asked.await.unwrap_err() {
+        AskError::Refused(message) => assert!(message.contains("OIDC_PROVIDER_JWKS"), "{message}"),
+        other => panic!("{other}"),
+    }
+    let keys: Value = ask(setup.directory.path(), "keys", Value::Null)
+        .await
+        .unwrap();
+    assert_eq!(keys["source"], "configuration");
+    assert_eq!(keys["keys"][0]["state"], "signing");
+}
+
+#[tokio::test]
 async fn several_requests_may_follow_each_other() {
     let setup = Setup::new().await;
     let request = b"{\"version\":1,\"request\":\"status\"}\n";
@@ -146,7 +188,7 @@ async fn a_line_without_end_is_not_read_for_ever() {
 }
 
 fn code_of(request: &str) -> Value {
-    let line = answer(request.as_bytes(), &status());
+    let line = answer(request.as_bytes(), &answers());
     let answer: Value = serde_json::from_slice(&line).unwrap();
     answer["error"]["code"].clone()
 }
@@ -161,6 +203,14 @@ fn what_is_not_understood_is_refused_by_name() {
         (json!({"version": 1, "request": "dance"}), "unknown_request"),
         (json!({"request": "status"}), "invalid_request"),
         (json!([]), "invalid_request"),
+        (
+            json!({"version": 1, "request": "rotate-keys"}),
+            "invalid_request",
+        ),
+        (
+            json!({"version": 1, "request": "rotate-keys", "arguments": {"wait_seconds": 0}}),
+            "refused",
+        ),
     ];
     for (request, code) in cases {
         assert_eq!(code_of(&request.to_string()), code, "{request}");
@@ -174,7 +224,7 @@ fn what_is_not_understood_is_refused_by_name() {
 proptest! {
     #[test]
     fn every_line_gets_one_line_of_json(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let line = answer(&bytes, &status());
+        let line = answer(&bytes, &answers());
         prop_assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
         prop_assert!(serde_json::from_slice::<Value>(&line).is_ok());
     }

@@ -1,9 +1,9 @@
 use std::{ffi::OsString, sync::Arc};
 
-use domain::secret::SecretString;
+use domain::{secret::SecretString, time::Clock as _};
 use gateway::process::Command;
 use idp::local::LocalProvider;
-use jose::signing::SigningKeys;
+use jose::signing::KeyRing;
 use tempfile::TempDir;
 use url::Url;
 
@@ -108,9 +108,9 @@ async fn the_printed_password_logs_the_user_in() {
         panic!("{:?}", demo.config.providers);
     };
     let StoreConfig::Embedded { directory } = &demo.config.store;
-    let keys = crate::signing_keys::load_or_make(directory).unwrap();
-    let (keys, _) = SigningKeys::parse(keys.expose()).unwrap();
+    let keys = crate::signing_keys::load_or_make(directory, SystemClock.now()).unwrap();
     let clock = Arc::new(SystemClock);
+    let (keys, _) = KeyRing::parse(keys.expose(), clock.clone()).unwrap();
     let issuer = demo.config.base_url.issuer();
     let provider = LocalProvider::load(users_file, issuer, Arc::new(keys), clock).unwrap();
     let url = demo.config.servers[0].url.as_str();

@@ -268,7 +268,12 @@ variables! {
     /// The private keys that sign ID tokens.
     ///
     /// RSA, EC P-256 and P-384, or OKP Ed25519; the first that fits an algorithm signs, all are
-    /// published. Absent: a key is made once and kept beside the store.
+    /// published. `mcp-auth-proxy keys generate` prints one. Absent: keys are made once and kept
+    /// beside the store.
+    ///
+    /// A key with `nbf` (Unix seconds) is published at once and signs from then on, in place of
+    /// those before it for the same algorithm; with `exp` it is published until then. The
+    /// [guide](../guides/operations.md#signing-keys) says how keys are exchanged.
     OIDC_PROVIDER_JWKS {
         group: Group::Issuing,
         secrecy: Secrecy::Secret,

@@ -3,16 +3,18 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
 };
 
+use domain::time::Timestamp;
 use jose::signing::SigningKeys;
 
 use super::{FILE, load_or_make};
 
 const UNFINISHED: &str = "signing-keys.json.new";
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
 #[test]
 fn keys_are_made_once_for_their_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let made = load_or_make(directory.path()).unwrap();
+    let made = load_or_make(directory.path(), NOW).unwrap();
     let (keys, skipped) = SigningKeys::parse(made.expose()).unwrap();
     assert!(skipped.is_empty());
     assert_eq!(keys.algorithms().first().unwrap(), "RS256");
@@ -26,14 +28,14 @@ fn keys_are_made_once_for_their_owner_alone() {
     assert_eq!(mode & 0o777, 0o600);
     assert!(!directory.path().join(UNFINISHED).exists());
 
-    assert!(load_or_make(directory.path()).unwrap() == made);
+    assert!(load_or_make(directory.path(), NOW).unwrap() == made);
 }
 
 #[test]
 fn an_interrupted_start_leaves_no_half_of_a_file() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(UNFINISHED), "{\"keys\":[{\"k").unwrap();
-    let made = load_or_make(directory.path()).unwrap();
+    let made = load_or_make(directory.path(), NOW).unwrap();
     assert!(SigningKeys::parse(made.expose()).is_ok());
     assert!(!directory.path().join(UNFINISHED).exists());
 }
@@ -43,7 +45,7 @@ fn a_file_that_cannot_be_used_is_named_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE);
     fs::write(&path, "{\"keys\":[]}").unwrap();
-    let error = load_or_make(directory.path()).unwrap_err().to_string();
+    let error = load_or_make(directory.path(), NOW).unwrap_err().to_string();
     assert!(error.contains(FILE) && error.contains("backup"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"keys\":[]}");
 }
@@ -52,9 +54,9 @@ fn a_file_that_cannot_be_used_is_named_and_kept() {
 fn a_file_that_was_open_to_others_is_closed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE);
-    load_or_make(directory.path()).unwrap();
+    load_or_make(directory.path(), NOW).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    load_or_make(directory.path()).unwrap();
+    load_or_make(directory.path(), NOW).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
 }
 
@@ -62,6 +64,6 @@ fn a_file_that_was_open_to_others_is_closed() {
 fn a_directory_that_cannot_be_written_is_an_error_with_a_cure() {
     let directory = tempfile::tempdir().unwrap();
     let nowhere = directory.path().join("nowhere");
-    let error = load_or_make(&nowhere).unwrap_err().to_string();
+    let error = load_or_make(&nowhere, NOW).unwrap_err().to_string();
     assert!(error.contains("OIDC_PROVIDER_JWKS"), "{error}");
 }

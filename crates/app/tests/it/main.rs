@@ -50,6 +50,7 @@ mod edge;
 mod first_connection;
 mod headers;
 mod identity_life;
+mod keys;
 mod local_identity;
 mod pages;
 mod plain_oauth;

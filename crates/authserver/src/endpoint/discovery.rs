@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::Bytes,
@@ -20,7 +22,8 @@ use crate::{AuthServer, Settings, flow::resource, server::Shared};
 
 /// Long enough to spare repeated logins the round trip, short enough that a change of the
 /// configuration is seen soon.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
+pub(super) const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 /// Longer queries are no part of a resource that anybody asks for.
 const MAX_QUERY_BYTES: usize = 2048;
 
@@ -28,7 +31,6 @@ const MAX_QUERY_BYTES: usize = 2048;
 /// the appended form (OpenID Connect Discovery §4), and at the root, since clients ask for each.
 pub(super) fn routes(server: &AuthServer) -> Router<Shared> {
     let prefix = server.settings.base_url.prefix();
-    let document = authorization_server(server);
     let mut router = Router::new().without_v07_checks();
     for name in [path::AUTHORIZATION_SERVER, path::OPENID_CONFIGURATION] {
         let mut paths = vec![name.to_owned()];
@@ -36,8 +38,7 @@ pub(super) fn routes(server: &AuthServer) -> Router<Shared> {
             paths.extend([format!("{name}{prefix}"), format!("{prefix}{name}")]);
         }
         for path in paths {
-            let bytes = document.clone();
-            router = router.route(&path, get(async move || self::document(bytes)));
+            router = router.route(&path, get(authorization_server));
         }
     }
     let name = path::PROTECTED_RESOURCE;
@@ -55,9 +56,14 @@ fn resource_routes(router: Router<Shared>, path: &str) -> Router<Shared> {
         .route(&format!("{path}/{{*below}}"), get(protected_resource))
 }
 
-fn authorization_server(server: &AuthServer) -> Bytes {
-    let settings = &server.settings;
-    let algorithms = server.keys.algorithms();
+async fn authorization_server(State(server): State<Shared>) -> Response {
+    let metadata = &server.metadata_document;
+    document(metadata.of(&server.keys.current(), |keys| {
+        authorization_server_metadata(&server.settings, keys.algorithms())
+    }))
+}
+
+fn authorization_server_metadata(settings: &Settings, algorithms: Vec<String>) -> Bytes {
     let mut metadata = AuthorizationServerMetadata::new(
         &settings.base_url,
         &settings.offered_scopes(),

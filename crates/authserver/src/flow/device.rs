@@ -112,8 +112,8 @@ pub(crate) async fn begin(
         scopes,
         asked_from,
     };
-    let secret = server
-        .keys
+    let keys = server.keys.current();
+    let secret = keys
         .derived_secrets()
         .next()
         .ok_or_else(|| StoreUnavailable("there is no signing key".to_owned()))?;
@@ -137,7 +137,8 @@ pub(crate) async fn enter(
         .code_guesses
         .begin(network, server.clock.now())
         .map_err(EnterError::Throttled)?;
-    let secrets: Vec<&SecretBytes<32>> = server.keys.derived_secrets().collect();
+    let keys = server.keys.current();
+    let secrets: Vec<&SecretBytes<32>> = keys.derived_secrets().collect();
     let waiting = server
         .grants
         .find_device(&code, &secrets)

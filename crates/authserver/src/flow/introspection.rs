@@ -203,6 +203,7 @@ impl Introspected {
                 self.members(issuer).into(),
             ),
         ]);
-        server.keys.sign(None, "token-introspection+jwt", &claims)
+        let keys = server.keys.current();
+        keys.sign(None, "token-introspection+jwt", &claims)
     }
 }

@@ -100,7 +100,7 @@ pub(crate) async fn check(server: &AuthServer, asked: Asked<'_>) -> Result<Logou
 /// it mostly has (RP-Initiated Logout §2).
 fn read_hint(server: &AuthServer, hint: &str) -> Result<(ClientId, GrantId), NoLogout> {
     let invalid = NoLogout::HintInvalid;
-    let claims = VerifyingKeys::parse(&server.keys.public_jwks())
+    let claims = VerifyingKeys::parse(&server.keys.current().public_jwks())
         .and_then(|keys| keys.verify(hint))
         .map_err(|_| invalid("no key of ours has signed it"))?
         .claims;

@@ -115,7 +115,7 @@ pub(super) fn metadata(
     // The answer says what will be done, which may differ from what was asked (RFC 7591 §3.2.1).
     if let Some(asked) = metadata.id_token_signed_response_alg.take() {
         metadata.id_token_signed_response_alg =
-            id_token::algorithm_for(&server.keys.algorithms(), Some(&asked));
+            id_token::algorithm_for(&server.keys.current().algorithms(), Some(&asked));
     }
     let size = serde_json::to_vec(&metadata).map_or(usize::MAX, |json| json.len());
     if size > MAX_METADATA_BYTES {

@@ -222,7 +222,7 @@ fn id_token(asked: &Asked<'_>, tokens: &IssuedTokens) -> Option<SecretString> {
     let server = asked.server;
     let issuer = server.settings.base_url.issuer();
     let now = server.clock.now();
-    match id_token::sign(&server.keys, issuer, asked.client, tokens, now) {
+    match id_token::sign(&server.keys.current(), issuer, asked.client, tokens, now) {
         Ok(token) => Some(token),
         // No session may end for it, and few clients look at an ID token.
         Err(error) => {

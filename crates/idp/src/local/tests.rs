@@ -4,7 +4,10 @@ use std::{
 };
 
 use domain::time::Timestamp;
-use jose::{signing::SigningAlgorithm, verifying::VerifyingKeys};
+use jose::{
+    signing::{SigningAlgorithm, SigningKeys},
+    verifying::VerifyingKeys,
+};
 use proptest::prelude::*;
 
 use super::{users::Users, *};
@@ -24,18 +27,19 @@ impl Clock for ManualClock {
 
 struct House {
     directory: tempfile::TempDir,
-    keys: Arc<SigningKeys>,
+    keys: Arc<KeyRing>,
     clock: Arc<ManualClock>,
 }
 
 impl House {
     fn new() -> Self {
         let key = SigningKeys::generate(SigningAlgorithm::Es256).unwrap();
-        let (keys, _) = SigningKeys::parse(&format!("[{}]", key.expose())).unwrap();
+        let clock = Arc::new(ManualClock(AtomicU64::new(NOW)));
+        let (keys, _) = KeyRing::parse(&format!("[{}]", key.expose()), clock.clone()).unwrap();
         Self {
             directory: tempfile::tempdir().unwrap(),
             keys: Arc::new(keys),
-            clock: Arc::new(ManualClock(AtomicU64::new(NOW))),
+            clock,
         }
     }
 
@@ -56,7 +60,7 @@ impl House {
     }
 
     fn claims(&self, token: &SecretString) -> Map<String, Value> {
-        VerifyingKeys::parse(&self.keys.public_jwks())
+        VerifyingKeys::parse(&self.keys.current().public_jwks())
             .unwrap()
             .verify(token.expose())
             .unwrap()

@@ -25,8 +25,18 @@ pub struct Rotation {
     /// Since when the new keys sign. One that is announced already takes over then if that is
     /// sooner than it would.
     pub from: Timestamp,
-    /// How long replaced keys are published from then on.
-    pub keep: Duration,
+    /// What becomes of the keys that are replaced.
+    pub replaced: Replaced,
+}
+
+/// What becomes of keys that are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// They are published for so long from then on.
+    Kept(Duration),
+    /// They are taken out at once, and so is every other key for the same algorithms: somebody
+    /// else may have them.
+    Withdrawn,
 }
 
 /// Why nothing was rotated.
@@ -82,13 +92,19 @@ impl Rotation {
         entries.drop_expired(self.now)?;
         let mut steps = self.steps(&entries)?;
         let replaced = entries.signing(self.now);
+        let known = entries.kids();
         // From the end, so that the places of those before stay as they are.
         steps.sort_by_key(|step| std::cmp::Reverse(step.place(&entries)));
         for step in steps {
             self.take(&step, &mut entries)?;
         }
         entries.reread()?;
-        entries.retire(&replaced, self.from, self.from.plus(self.keep))?;
+        match self.replaced {
+            Replaced::Kept(keep) => {
+                entries.retire(&replaced, self.from, self.from.plus(keep))?;
+            }
+            Replaced::Withdrawn => entries.withdraw(&known, self.algorithm)?,
+        }
         Ok(entries.text())
     }
 
@@ -104,7 +120,10 @@ impl Rotation {
                 .collect(),
         };
         let step = |algorithm: Algorithm| {
-            let Some(announced) = entries.announced(algorithm, self.now) else {
+            let announced = entries
+                .announced(algorithm, self.now)
+                .filter(|_| self.replaced != Replaced::Withdrawn);
+            let Some(announced) = announced else {
                 return Ok(Step::Make(algorithm, moment.signer(algorithm)));
             };
             match entries.keys.get(announced) {
@@ -257,6 +276,35 @@ impl Entries {
             .collect();
         for index in ending {
             self.set(index, "exp", until);
+        }
+        self.reread()
+    }
+
+    fn kids(&self) -> Vec<String> {
+        let kid = |key: &Dated| key.key.kid().to_owned();
+        self.keys.iter().map(kid).collect()
+    }
+
+    /// Takes these out, or those of them that can sign by an algorithm.
+    fn withdraw(
+        &mut self,
+        known: &[String],
+        only: Option<SigningAlgorithm>,
+    ) -> Result<(), InvalidKeys> {
+        let only = only.map(Algorithm::from);
+        let is_meant = |key: &Dated| {
+            let mut algorithms = key.key.algorithms();
+            only.is_none_or(|only| algorithms.any(|algorithm| algorithm == only))
+        };
+        let withdrawn: Vec<usize> = self
+            .keys
+            .iter()
+            .zip(&self.places)
+            .filter(|(key, _)| known.iter().any(|kid| kid == key.key.kid()) && is_meant(key))
+            .map(|(_, place)| *place)
+            .collect();
+        for place in withdrawn.iter().rev() {
+            self.values.remove(*place);
         }
         self.reread()
     }

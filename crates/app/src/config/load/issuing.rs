@@ -42,8 +42,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// By a sibling's next refresh, at most one access life later, and its retries.
 const WINDOW_MARGIN: Duration = Duration::from_secs(15 * 60);
-/// An access token of a stranger who found it should not be of use for longer.
-const MAX_ACCESS: Duration = Duration::from_secs(7 * 24 * 3600);
 const MAX_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
@@ -53,11 +51,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Issuing {
         DEFAULT_SCOPES,
         values::scopes,
     );
-    let signing_keys = reader.value(&variable::OIDC_PROVIDER_JWKS, signing_keys);
     Issuing {
         scopes,
         scope_details: reader.file().scopes.clone(),
-        signing_keys,
+        signing_keys: signing_keys(reader),
         lives: lives(reader),
         strict_offline_access: reader.value_or(
             &variable::MCP_AUTH_PROXY_STRICT_OFFLINE_ACCESS,
@@ -134,14 +131,16 @@ fn client_documents(reader: &mut Reader<'_>) -> ClientDocumentsConfig {
 
 /// Looked through here, so that a broken key is told together with everything else. Never quotes
 /// the text.
-fn signing_keys(text: &str) -> Result<SecretString, String> {
-    SigningKeys::parse(text).map_err(|error| error.to_string())?;
-    Ok(SecretString::new(text))
+pub(super) fn signing_keys(reader: &mut Reader<'_>) -> Option<SecretString> {
+    reader.value(&variable::OIDC_PROVIDER_JWKS, |text| {
+        SigningKeys::parse(text).map_err(|error| error.to_string())?;
+        Ok(SecretString::new(text))
+    })
 }
 
-fn lives(reader: &mut Reader<'_>) -> Lives {
+pub(super) fn lives(reader: &mut Reader<'_>) -> Lives {
     let access = reader.value_or(&variable::MCP_AUTH_PROXY_ACCESS_TTL, HOUR, "1h", |text| {
-        values::life(text, MAX_ACCESS)
+        values::life(text, Lives::MAX_ACCESS)
     });
     let refresh_idle = reader.value_or(
         &variable::MCP_AUTH_PROXY_REFRESH_IDLE,

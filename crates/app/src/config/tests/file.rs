@@ -3,7 +3,7 @@ use std::sync::Arc;
 use domain::client::GrantType;
 use gateway::process::Command;
 use idp::{local::LocalProvider, upstream::MetadataSource};
-use jose::signing::{SigningAlgorithm, SigningKeys};
+use jose::signing::{KeyRing, SigningAlgorithm, SigningKeys};
 
 use super::*;
 use crate::system::SystemClock;
@@ -131,7 +131,8 @@ async fn the_sample_user_can_log_in() {
         include_str!("../../../../../docs/samples/users.toml"),
     )]);
     let key = SigningKeys::generate(SigningAlgorithm::Ed25519).unwrap();
-    let (keys, _) = SigningKeys::parse(&format!("[{}]", key.expose())).unwrap();
+    let clock = Arc::new(SystemClock);
+    let (keys, _) = KeyRing::parse(&format!("[{}]", key.expose()), clock).unwrap();
     let provider = LocalProvider::load(
         &users.path().join("users.toml"),
         "http://localhost:3001",

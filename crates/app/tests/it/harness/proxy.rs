@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     time::Duration,
 };
 
@@ -135,10 +135,20 @@ impl ProxyBuilder {
         })
     }
 
+    /// Runs a command of the binary in the same surroundings, to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Output> {
+        Ok(self.binary().args(arguments).output()?)
+    }
+
     fn process(&self) -> Result<Process> {
+        let mut command = self.binary();
+        command.args(&self.arguments);
+        Process::start("mcp-auth-proxy", command, &self.log_file())
+    }
+
+    fn binary(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-auth-proxy"));
         command
-            .args(&self.arguments)
             .current_dir(self.directory.path())
             .env_clear()
             .env("HOME", self.directory.path())
@@ -147,7 +157,7 @@ impl ProxyBuilder {
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
-        Process::start("mcp-auth-proxy", command, &self.log_file())
+        command
     }
 
     fn log_file(&self) -> PathBuf {
@@ -217,6 +227,11 @@ impl Proxy {
 
     pub(crate) fn process(&mut self) -> Result<&mut Process> {
         self.process.as_mut().context("it was started")
+    }
+
+    /// Runs a command of the binary in the surroundings of this one, to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Output> {
+        self.builder.run(arguments)
     }
 
     /// Kills it without a warning and starts it again on the same data.

@@ -49,7 +49,7 @@ async fn the_server_is_described_at_the_root() {
     );
     let scopes = serde_json::json!(["openid", "offline_access"]);
     assert_eq!(metadata["scopes_supported"], scopes);
-    let algorithms = server.server.keys.algorithms();
+    let algorithms = server.server.keys.current().algorithms();
     assert_eq!(
         metadata["id_token_signing_alg_values_supported"],
         Value::from(algorithms)

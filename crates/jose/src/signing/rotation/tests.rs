@@ -54,7 +54,7 @@ fn rotation(now: u64, from: u64) -> Rotation {
         algorithm: None,
         now: Timestamp::from_unix(now),
         from: Timestamp::from_unix(from),
-        keep: DAY,
+        replaced: Replaced::Kept(DAY),
     }
 }
 
@@ -172,20 +172,29 @@ fn several_rotations_within_a_second_leave_one_signer() {
 }
 
 #[test]
-fn replaced_keys_can_be_withdrawn_at_once() {
-    let text = set(&[SigningAlgorithm::Es256]);
-    let withdrawn = Rotation {
-        keep: Duration::ZERO,
-        ..rotation(1_000, 1_000)
-    };
-    let rotated = withdrawn.of(text.expose()).unwrap();
-    assert_eq!(
-        states(&rotated, 1_000),
-        [
-            named("ES256", KeyState::Signing),
-            named("ES256", KeyState::Expired)
-        ]
-    );
+fn keys_that_leaked_are_withdrawn_with_all_that_were_beside_them() {
+    let text = set(&[SigningAlgorithm::Es256, SigningAlgorithm::Ed25519]);
+    let once = rotation(1_000, 1_000).of(text.expose()).unwrap();
+    let announced = rotation(1_000, 5_000).of(once.expose()).unwrap();
+    let before = list(&announced, 1_000);
+    assert_eq!(before.len(), 6);
+    for algorithm in [None, Some(SigningAlgorithm::Es256)] {
+        let withdrawal = Rotation {
+            algorithm,
+            replaced: Replaced::Withdrawn,
+            ..rotation(1_000, 1_000)
+        };
+        let after = list(&withdrawal.of(announced.expose()).unwrap(), 1_000);
+        let of = |name: &str| -> Vec<&KeyInfo> {
+            after.iter().filter(|key| key.algorithm == name).collect()
+        };
+        let is_new = |key: &&KeyInfo| before.iter().all(|old| old.kid != key.kid);
+        assert_eq!(of("ES256").len(), 1);
+        assert!(of("ES256").iter().all(is_new));
+        assert_eq!(of("ES256")[0].state, KeyState::Signing);
+        let expected = if algorithm.is_none() { 1 } else { 3 };
+        assert_eq!(of("Ed25519").len(), expected);
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ use idp::{
     provider::IdentityProvider,
     upstream::{MetadataSource, UpstreamProvider, UpstreamSettings},
 };
-use jose::signing::{SigningAlgorithm, SigningKeys};
+use jose::signing::{KeyRing, SigningAlgorithm, SigningKeys};
 use serde_json::{Value, json};
 use store::{Store, embedded::EmbeddedStore};
 use tokio_util::task::TaskTracker;
@@ -169,7 +169,7 @@ impl World {
         );
         let base = BaseUrl::parse(plan.base).unwrap();
         let key = SigningKeys::generate(SigningAlgorithm::Es256).unwrap();
-        let (keys, _) = SigningKeys::parse(&format!("[{}]", key.expose())).unwrap();
+        let (keys, _) = KeyRing::parse(&format!("[{}]", key.expose()), clock.clone()).unwrap();
         let keys = Arc::new(keys);
         let provider = Arc::new(Mutex::new(Provider::default()));
         let gate = Arc::new(Gate::default());
@@ -392,7 +392,7 @@ async fn token(
 fn local(
     directory: &std::path::Path,
     base: &BaseUrl,
-    keys: &Arc<SigningKeys>,
+    keys: &Arc<KeyRing>,
     clock: Arc<ManualClock>,
 ) -> IdentityProvider {
     let hash = LocalProvider::hash_password(&SecretString::new(PASSWORD)).unwrap();

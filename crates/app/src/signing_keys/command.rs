@@ -1,0 +1,121 @@
+//! `mcp-auth-proxy keys …`: through the running proxy where there is one, else on the file itself.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context as _, Result, bail};
+use domain::{secret::SecretString, time::Clock};
+use jose::signing::SigningKeys;
+use serde_json::{Map, Value};
+use store::embedded::EmbeddedStore;
+
+use super::{
+    FILE,
+    keeper::{self, KeyKeeper, RotationRequest},
+    listing::KeyList,
+};
+use crate::{
+    cli::KeysCommand,
+    config::{self, KeysConfig, StoreConfig},
+    control::{self, AskError},
+    env::Environment,
+    memory,
+};
+
+/// Does what was asked and returns what to print, which is a secret where a key was made.
+///
+/// # Errors
+/// If it cannot be done.
+pub(crate) async fn command(
+    command: &KeysCommand,
+    environment: &Environment,
+    clock: Arc<dyn Clock>,
+) -> Result<SecretString> {
+    let (keys, json) = match command {
+        KeysCommand::Generate { algorithm, wait } => {
+            let key = SigningKeys::generate(*algorithm)?;
+            let from = wait.map(|wait| clock.now().plus(wait));
+            let Some(from) = from else {
+                return Ok(key);
+            };
+            let mut members: Map<String, Value> = serde_json::from_str(key.expose())
+                .context("the key that was made cannot be read")?;
+            members.insert("nbf".to_owned(), from.as_unix().into());
+            return Ok(SecretString::new(Value::from(members).to_string()));
+        }
+        KeysCommand::List { flags, json } => {
+            let config = config::load_keys(flags, environment)?;
+            (list(&config, &clock).await?, json)
+        }
+        KeysCommand::Rotate {
+            flags,
+            rotation,
+            json,
+        } => {
+            let config = config::load_keys(flags, environment)?;
+            (rotate(&config, rotation, &clock).await?, json)
+        }
+    };
+    let text = if *json {
+        serde_json::to_string(&keys)?
+    } else {
+        keys.render(clock.now())
+    };
+    Ok(SecretString::new(text))
+}
+
+async fn list(config: &KeysConfig, clock: &Arc<dyn Clock>) -> Result<KeyList> {
+    let StoreConfig::Embedded { directory } = &config.store;
+    match control::ask(directory, "keys", Value::Null).await {
+        Err(AskError::NotRunning { .. }) => {}
+        answered => return Ok(answered?),
+    }
+    let (keys, kept) = match &config.signing_keys {
+        Some(keys) => (Some(keys.clone()), None),
+        None => (super::load(directory)?, Some(directory.clone())),
+    };
+    let Some(keys) = keys else {
+        bail!(
+            "there are no signing keys in {} yet; the first start makes them",
+            directory.display()
+        );
+    };
+    Ok(KeyKeeper::with(&keys, kept, config.lives, clock)?.list())
+}
+
+/// The running proxy knows best whether its keys are configured; it takes the new ones at once.
+async fn rotate(
+    config: &KeysConfig,
+    rotation: &RotationRequest,
+    clock: &Arc<dyn Clock>,
+) -> Result<KeyList> {
+    let StoreConfig::Embedded { directory } = &config.store;
+    let arguments = serde_json::to_value(rotation)?;
+    match control::ask(directory, "rotate-keys", arguments).await {
+        Err(AskError::NotRunning { .. }) => {}
+        answered => return Ok(answered?),
+    }
+    if config.signing_keys.is_some() {
+        bail!(keeper::configured(config.lives));
+    }
+    rotate_file(config, directory, rotation, clock)
+}
+
+/// No proxy may start while the file changes: it holds the store, or we do.
+fn rotate_file(
+    config: &KeysConfig,
+    directory: &Path,
+    rotation: &RotationRequest,
+    clock: &Arc<dyn Clock>,
+) -> Result<KeyList> {
+    if !directory.join(FILE).exists() {
+        bail!(
+            "there are no signing keys in {} yet; the first start makes them",
+            directory.display()
+        );
+    }
+    let store = EmbeddedStore::open(&directory.join(memory::STORE_FILE), Arc::clone(clock))?;
+    let keys = super::rotate(directory, rotation.at(clock.now(), config.lives)?)?;
+    drop(store);
+    let directory = Some(directory.to_owned());
+    Ok(KeyKeeper::with(&keys, directory, config.lives, clock)?.list())
+}
