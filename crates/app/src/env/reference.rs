@@ -76,7 +76,11 @@ provider = \"staff\"
 | --- | --- |
 | `id` | the client's id, which no registration can take; needed |
 | `name` | what people are told it is called |
-| `secret_hash` | SHA-256 of its secret, in hexadecimal; absent: a public client. The secret must be random and long (`openssl rand -hex 32`): `printf %s \"$SECRET\" \\| sha256sum` |
+| `secret_hash` | SHA-256 of its secret, in hexadecimal. The secret must be random and long (`openssl rand -hex 32`): `printf %s \"$SECRET\" \\| sha256sum` |
+| `jwks` (a table, an array, or JSON in a text) | its public keys, as a JWK Set, if it signs assertions (`private_key_jwt`) instead of having a secret |
+| `jwks_uri` | where its public keys are instead: an https URL, fetched within the fence and again when a key is not known |
+| `token_endpoint_auth_method` | how it proves itself at the token endpoint; absent: `private_key_jwt` beside keys, `client_secret_basic` beside a secret, else `none`: a public client |
+| `token_endpoint_auth_signing_alg` | the one algorithm that its assertions are signed with; absent: any that fits its keys |
 | `redirect_uris` (an array) | where it may be redirected to, as at registration; needed, unless it is a device only. [`MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS`](#mcp_auth_proxy_allowed_redirect_hosts) holds for these too |
 | `post_logout_redirect_uris` (an array) | where a person may return to after a logout |
 | `grant_types` (an array) | how it may get tokens, as at registration: `authorization_code`, unless this is here without it, and `urn:ietf:params:oauth:grant-type:device_code` |

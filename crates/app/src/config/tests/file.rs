@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use domain::client::GrantType;
+use domain::client::{GrantType, TokenEndpointAuthMethod};
 use gateway::process::Command;
 use idp::{local::LocalProvider, upstream::MetadataSource};
 use jose::signing::{KeyRing, SigningAlgorithm, SigningKeys};
@@ -329,7 +329,7 @@ fn clients_of_the_file_are_known_and_checked_as_at_registration() {
         nothing(),
         include_str!("../../../../../docs/samples/clients.toml"),
     );
-    let [portal, tool] = config.clients.as_slice() else {
+    let [portal, tool, reports, _] = config.clients.as_slice() else {
         panic!("{:?}", config.clients);
     };
     assert_eq!(portal.client.id.as_str(), "portal");
@@ -341,6 +341,131 @@ fn clients_of_the_file_are_known_and_checked_as_at_registration() {
     assert_eq!(tool.scopes.as_ref().unwrap().to_string(), "openid");
     assert!(tool.client.may_use(GrantType::DeviceCode));
     assert!(!portal.client.may_use(GrantType::DeviceCode));
+
+    let reports = &reports.client;
+    assert!(reports.is_confidential() && reports.secret_hash.is_none());
+    let method = reports.metadata.token_endpoint_auth_method;
+    assert_eq!(method, TokenEndpointAuthMethod::PrivateKeyJwt);
+    let jwks = reports.metadata.jwks.as_ref().unwrap();
+    assert_eq!(jwks["keys"][0]["kid"], "reports-1");
+    let warehouse = &config.clients[3].client.metadata;
+    assert_eq!(
+        warehouse.jwks_uri.as_deref(),
+        Some("https://warehouse.example.com/jwks.json")
+    );
+    assert_eq!(
+        warehouse.token_endpoint_auth_signing_alg.as_deref(),
+        Some("ES256")
+    );
+}
+
+#[test]
+fn keys_of_clients_are_read_in_each_form() {
+    let key = SigningKeys::generate(SigningAlgorithm::Es256).unwrap();
+    let (keys, _) = SigningKeys::parse(&format!("[{}]", key.expose())).unwrap();
+    let public = keys.public_jwks();
+    let text = |member: &str| public["keys"][0][member].as_str().unwrap().to_owned();
+    let inline = format!(
+        "{{ kty = \"EC\", crv = \"P-256\", x = \"{}\", y = \"{}\" }}",
+        text("x"),
+        text("y")
+    );
+    for jwks in [
+        format!("jwks = '{public}'"),
+        format!("jwks = '{}'", public["keys"]),
+        format!("jwks = {{ keys = [{inline}] }}"),
+        format!("jwks = [{inline}]"),
+        format!(
+            "[[clients.jwks]]\nkty = \"EC\"\ncrv = \"P-256\"\nx = \"{}\"\ny = \"{}\"",
+            text("x"),
+            text("y")
+        ),
+    ] {
+        let text =
+            format!("[[clients]]\nid = \"a\"\nredirect_uris = [\"https://a.example/\"]\n{jwks}\n");
+        let config = loaded(environment(&[]), &text);
+        let known = config.clients[0].client.metadata.jwks.as_ref().unwrap();
+        assert_eq!(known["keys"][0]["x"], public["keys"][0]["x"], "{jwks}");
+    }
+}
+
+#[test]
+fn what_a_client_cannot_prove_itself_by_is_told_by_its_place_and_not_shown() {
+    let key = SigningKeys::generate(SigningAlgorithm::Es256).unwrap();
+    let key: serde_json::Value = serde_json::from_str(key.expose()).unwrap();
+    let public = r#"jwks = [{ kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }]"#;
+    let hash = format!("secret_hash = \"{}\"", "ab".repeat(32));
+    let by = |method: &str| format!("token_endpoint_auth_method = \"{method}\"");
+    let cases = [
+        (
+            format!("jwks = '[{key}]'"),
+            "jwks",
+            "must hold public keys only",
+        ),
+        ("jwks = '[]'".to_owned(), "jwks", "no key that could verify"),
+        (
+            "jwks = 'hunter2'".to_owned(),
+            "jwks",
+            "no key that could verify",
+        ),
+        (
+            by("private_key_jwt"),
+            "jwks",
+            "is needed for private_key_jwt",
+        ),
+        (
+            format!("{public}\njwks_uri = \"https://a.example/j\""),
+            "jwks",
+            "must not stand beside jwks_uri",
+        ),
+        (
+            "jwks_uri = \"http://a.example/j\"".to_owned(),
+            "jwks_uri",
+            "must begin with https://",
+        ),
+        (
+            format!("{public}\n{hash}"),
+            "token_endpoint_auth_method",
+            "either a secret or keys",
+        ),
+        (
+            format!("{public}\n{}", by("none")),
+            "token_endpoint_auth_method",
+            "of no use to it",
+        ),
+        (
+            format!("{hash}\n{}", by("private_key_jwt")),
+            "token_endpoint_auth_method",
+            "of no use to it",
+        ),
+        (
+            by("client_secret_post"),
+            "token_endpoint_auth_method",
+            "`secret_hash` is needed",
+        ),
+        (
+            by("client_secret_jwt"),
+            "token_endpoint_auth_method",
+            "no such method",
+        ),
+        (
+            format!("{public}\ntoken_endpoint_auth_signing_alg = \"HS256\""),
+            "token_endpoint_auth_signing_alg",
+            "no algorithm with a public key",
+        ),
+    ];
+    for (text, member, reason) in cases {
+        let client = "[[clients]]\nid = \"a\"\nredirect_uris = [\"https://a.example/\"]";
+        let report = refused(environment(&[]), &format!("{client}\n{text}\n"));
+        assert!(report.contains("has one fault"), "{report}");
+        let place = format!("`clients[0].{member}` in config.toml");
+        assert!(
+            report.contains(&place) && report.contains(reason),
+            "{reason}\n{report}"
+        );
+        assert!(!report.contains("hunter2"), "{report}");
+        assert!(!report.contains(key["d"].as_str().unwrap()), "{report}");
+    }
 }
 
 #[test]

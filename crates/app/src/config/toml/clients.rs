@@ -1,24 +1,31 @@
 //! `[[clients]]`: clients that need not register.
 
+mod proof;
+
 use authserver::MCP_SERVER_CLIENT_ID;
 use authserver::PreregisteredClient;
 use domain::{
-    client::{Client, ClientMetadata},
+    client::{Client, ClientMetadata, InvalidClientMetadata},
     id::ClientId,
     redirect_uri::{AllowedRedirectHosts, RedirectTarget},
     scope::ScopeSet,
     time::Timestamp,
 };
-use serde_json::Map;
+use serde_json::{Map, json};
 use toml::{Table, Value};
 
+use self::proof::Proof;
 use super::Walk;
 use crate::config::faults::Holds;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 12] = [
     "id",
     "name",
     "secret_hash",
+    "token_endpoint_auth_method",
+    "token_endpoint_auth_signing_alg",
+    "jwks",
+    "jwks_uri",
     "redirect_uris",
     "post_logout_redirect_uris",
     "grant_types",
@@ -61,7 +68,7 @@ pub(super) fn read(walk: &mut Walk<'_>, value: Option<Value>) -> Vec<Preregister
 
 fn one(walk: &mut Walk<'_>, place: &str, table: &Table) -> Option<PreregisteredClient> {
     let id = id(walk, place, table.get("id"));
-    let secret_hash = secret_hash(walk, place, table.get("secret_hash"));
+    let proof = proof::read(walk, place, table);
     let scopes = match table.get("scope") {
         None => Ok(None),
         Some(value) => walk
@@ -69,17 +76,13 @@ fn one(walk: &mut Walk<'_>, place: &str, table: &Table) -> Option<PreregisteredC
             .map(Some)
             .ok_or(()),
     };
-    let method = match secret_hash {
-        Ok(Some(_)) => "client_secret_basic",
-        Ok(None) | Err(()) => "none",
-    };
-    let metadata = metadata(walk, place, table, method);
+    let metadata = metadata(walk, place, table, proof.as_ref());
     let skips_consent = skips_consent(walk, place, table.get("skip_consent"), metadata.as_ref());
     Some(PreregisteredClient {
         client: Client {
             id: id?,
             issued_at: Timestamp::from_unix(0),
-            secret_hash: secret_hash.ok()?,
+            secret_hash: proof?.secret_hash,
             metadata: metadata?,
         },
         scopes: scopes.ok()?,
@@ -108,52 +111,11 @@ fn id(walk: &mut Walk<'_>, place: &str, value: Option<&Value>) -> Option<ClientI
     None
 }
 
-/// Never shown: whoever put the secret itself there would find it in the log.
-fn secret_hash(
-    walk: &mut Walk<'_>,
-    place: &str,
-    value: Option<&Value>,
-) -> Result<Option<[u8; 32]>, ()> {
-    let Some(value) = value else {
-        return Ok(None);
-    };
-    if let Some(hash) = value.as_str().and_then(unhex) {
-        return Ok(Some(hash));
-    }
-    walk.fault(
-        &format!("{place}.secret_hash"),
-        Holds::Redacted,
-        "it is no SHA-256 hash in hexadecimal".to_owned(),
-        "64 hexadecimal digits: `printf %s \"$SECRET\" | sha256sum`",
-    );
-    Err(())
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|digit| {
-            digit
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        })
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks(2)
-        .filter_map(|pair| match pair {
-            [high, low] => Some(high << 4 | low),
-            _ => None,
-        })
-        .collect();
-    // An odd digit at the end would be lost otherwise.
-    (digits.len() == 64).then(|| bytes.try_into().ok())?
-}
-
 fn metadata(
     walk: &mut Walk<'_>,
     place: &str,
     table: &Table,
-    method: &str,
+    proof: Option<&Proof>,
 ) -> Option<ClientMetadata> {
     let mut members = Map::new();
     for (key, member) in MEMBERS {
@@ -161,9 +123,28 @@ fn metadata(
             members.insert(member.to_owned(), serde_json::to_value(value).ok()?);
         }
     }
-    members.insert("token_endpoint_auth_method".to_owned(), method.into());
+    let none = json!({ "token_endpoint_auth_method": "none" });
+    // Where that is wrong, the rest is looked at all the same.
+    let proof = proof.map_or_else(|| none.as_object(), |proof| Some(&proof.members));
+    members.extend(
+        proof
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
     match ClientMetadata::parse(&members, &AllowedRedirectHosts::all()) {
         Ok(metadata) => Some(metadata),
+        Err(InvalidClientMetadata::Member { member, reason })
+            if proof::MEMBERS.contains(&member) =>
+        {
+            walk.fault(
+                &format!("{place}.{member}"),
+                Holds::Redacted,
+                format!("it {reason}"),
+                "what clients may register",
+            );
+            None
+        }
         Err(error) => {
             let reason = error.to_string().replace("client_name: ", "name: ");
             let table = Value::Array(table.get("redirect_uris").cloned().into_iter().collect());
