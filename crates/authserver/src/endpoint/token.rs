@@ -95,16 +95,17 @@ pub(super) fn form(
     }
 }
 
-/// Whether the body says of itself that it is a form.
+/// Whether the body says of itself that it is a form. Some clients join the type of their MCP calls to
+/// it when they refresh (MCP Inspector 1.0), and a refused refresh is a login: one of several counts.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let is_form = |kind: &str| {
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    };
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| {
-            kind.trim()
-                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        })
+        .is_some_and(|kinds| kinds.split(',').any(is_form))
 }
 
 fn render(answer: &TokenAnswer) -> Response {

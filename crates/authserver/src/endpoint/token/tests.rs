@@ -51,12 +51,17 @@ async fn only_a_form_is_read() {
         request.headers_mut().insert("content-type", kind);
         assert_refused(&server.send(request).await, 400, "invalid_request");
     }
-    let mut request = form_request("/token", &[], &fields);
-    let kind = "Application/X-WWW-Form-Urlencoded; charset=UTF-8"
-        .parse()
-        .unwrap();
-    request.headers_mut().insert("content-type", kind);
-    assert_eq!(server.send(request).await.status, 200);
+    for kind in [
+        "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
+        // MCP Inspector 1.0, when it refreshes.
+        "application/json, application/x-www-form-urlencoded",
+    ] {
+        let code = server.code(&client).await;
+        let mut request = form_request("/token", &[], &code_fields(&client, &code));
+        let kind = kind.parse().unwrap();
+        request.headers_mut().insert("content-type", kind);
+        assert_eq!(server.send(request).await.status, 200);
+    }
 }
 
 #[tokio::test]
