@@ -7,6 +7,7 @@ pub mod chromium;
 pub mod client;
 pub mod html;
 pub mod http;
+pub mod inspector;
 pub mod mcp_remote;
 pub mod plain_oauth;
 pub mod port;

@@ -5,7 +5,9 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use testkit::{
     browser::parameter,
+    chromium::Chromium,
     http::{Http, Reply},
+    inspector::Inspector,
     mcp_remote::McpRemote,
     sdk_client::{Sdk, SdkClient},
     wait,
@@ -43,7 +45,41 @@ async fn mcp_remote_asks_for_one_login() -> Result<()> {
     let mut bridge = McpRemote::start(&life.stage.mcp()?, &life.stage.witness)?;
     life.log_in(&bridge.authorize_url().await?).await?;
     bridge.initialize().await?;
-    life.lead(bridge).await
+    life.lead(bridge).await?;
+    Ok(())
+}
+
+/// A page of another origin: each request passes the browser's CORS checks.
+#[tokio::test]
+async fn the_inspector_in_a_browser_asks_for_one_login() -> Result<()> {
+    let life = Life::begin().await?;
+    let mut inspector = Inspector::open(&life.stage.mcp()?, &life.stage.witness).await?;
+    inspector.connect().await?;
+    agree_and_sign_in(&mut inspector.chromium).await?;
+    inspector.connected().await?;
+    let mcp = life.stage.mcp()?;
+    let mut inspector = life.lead(inspector).await?;
+
+    let chromium = &mut inspector.chromium;
+    let requested = chromium.command("requested", Value::Null).await?;
+    let requested: Vec<String> = serde_json::from_value(requested)?;
+    assert!(requested.contains(&mcp.to_string()), "{requested:?}");
+    let complaints = chromium.command("complaints", Value::Null).await?;
+    assert!(!complaints.to_string().contains("CORS"), "{complaints:#}");
+    Ok(())
+}
+
+async fn agree_and_sign_in(chromium: &mut Chromium) -> Result<()> {
+    let confirmed = json!({ "selector": "input[name=confirmed]" });
+    chromium.command("check", confirmed).await?;
+    let submit = json!({ "selector": "button[type=submit]" });
+    chromium.command("click", submit.clone()).await?;
+    for name in ["login", "password"] {
+        let field = json!({ "selector": format!("input[name={name}]"), "text": "alice" });
+        chromium.command("fill", field).await?;
+    }
+    chromium.command("click", submit).await?;
+    Ok(())
 }
 
 async fn of_sdk(sdk: Sdk) -> Result<()> {
@@ -51,7 +87,8 @@ async fn of_sdk(sdk: Sdk) -> Result<()> {
     let mut client = SdkClient::start(sdk, &life.stage.mcp()?, None, &life.stage.witness)?;
     life.log_in(&client.authorize_url().await?).await?;
     client.connected().await?;
-    life.lead(client).await
+    life.lead(client).await?;
+    Ok(())
 }
 
 /// A client as its life meets it, connected.
@@ -61,6 +98,11 @@ trait Client: Sized {
 
     /// What the tool `echo` answers.
     async fn echo(&mut self, message: &str) -> Result<String>;
+
+    /// What a person does at it when the connection or its token has ended.
+    async fn revive(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// The access token that it has now.
     async fn access_token(&mut self) -> Result<String>;
@@ -105,24 +147,27 @@ impl Life {
         Ok(())
     }
 
-    async fn lead(mut self, mut client: impl Client) -> Result<()> {
+    async fn lead<C: Client>(mut self, mut client: C) -> Result<C> {
         let tools = client.tools().await?;
         assert!(tools.iter().any(|name| name == "echo"), "{tools:?}");
         self.works(&mut client, "hello").await?;
 
         let first = client.access_token().await?;
         self.refused(&first).await?;
+        client.revive().await?;
         self.works(&mut client, "after the token's end").await?;
         assert_ne!(client.access_token().await?, first, "it was not refreshed");
 
         self.stage.proxy.kill_and_restart().await?;
+        client.revive().await?;
         self.works(&mut client, "after the proxy's end").await?;
 
         self.refused(&client.access_token().await?).await?;
         self.stage.proxy.kill_and_restart().await?;
         let mut client = client.again().await?;
         self.works(&mut client, "after all ends").await?;
-        self.asked_once().await
+        self.asked_once().await?;
+        Ok(client)
     }
 
     /// A call reaches the server, with the person's own identity token.
@@ -209,6 +254,41 @@ impl Client for McpRemote {
         let mut bridge = self.again().await?;
         bridge.initialize().await?;
         Ok(bridge)
+    }
+}
+
+// === impl Inspector ===
+
+impl Client for Inspector {
+    async fn tools(&mut self) -> Result<Vec<String>> {
+        self.list_tools().await?;
+        self.see("Echoes back").await?;
+        Ok(vec!["echo".to_owned()])
+    }
+
+    async fn echo(&mut self, message: &str) -> Result<String> {
+        self.run_echo(message).await?;
+        let answer = format!("Echo: {message}");
+        self.see(&answer).await?;
+        Ok(answer)
+    }
+
+    /// It puts the token with which it connected into each call, also when it has a newer one. Its
+    /// button "Reconnect" throws the tokens away.
+    async fn revive(&mut self) -> Result<()> {
+        self.reload().await?;
+        self.connect().await?;
+        self.connected().await?;
+        self.list_tools().await
+    }
+
+    async fn access_token(&mut self) -> Result<String> {
+        access_token(&self.tokens().await?)
+    }
+
+    async fn again(mut self) -> Result<Self> {
+        self.revive().await?;
+        Ok(self)
     }
 }
 
