@@ -1,5 +1,7 @@
 //! The official conformance suite, as a black box.
 
+mod authorization;
+
 use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
@@ -101,66 +103,6 @@ async fn checks(url: &Url, revision: &str, results: &Path) -> Result<BTreeSet<St
     }
     assert!(!checks.is_empty(), "{}", run.output());
     Ok(checks)
-}
-
-#[tokio::test]
-async fn authorization_server_mode_passes() -> Result<()> {
-    let stage = Stage::open().await?;
-    let directory = tempfile::tempdir()?;
-    let port = Port::reserve()?;
-    let redirect = format!("http://127.0.0.1:{}/callback", port.number());
-    let metadata = json!({
-        "client_name": "conformance",
-        "redirect_uris": [redirect],
-        "token_endpoint_auth_method": "none",
-    });
-    let client = testkit::client::OAuthClient::register_with(
-        &stage.http()?,
-        &stage.mcp()?,
-        &stage.witness,
-        &metadata,
-    )
-    .await?;
-    let issuer = stage
-        .proxy
-        .url("")?
-        .as_str()
-        .trim_end_matches('/')
-        .to_owned();
-    let mut command = conformance()?;
-    command
-        .args([
-            "authorization",
-            "--url",
-            &issuer,
-            "--client-id",
-            client.id(),
-        ])
-        .args(["--port", &port.number().to_string()])
-        .args(["--resource", stage.mcp()?.as_str()])
-        .arg("--output-dir")
-        .arg(directory.path());
-    let mut run = Process::start("conformance", command, &directory.path().join("output"))?;
-    // It prints the address that a person must open.
-    let authorize = testkit::wait::until("the address to open", LIMIT, || {
-        let output = run.output();
-        async move {
-            Ok(output
-                .split_whitespace()
-                .find(|word| word.contains("/auth?"))
-                .and_then(|word| Url::parse(word).ok()))
-        }
-    })
-    .await
-    .with_context(|| run.output())?;
-    let arrived = stage
-        .browser_for(&redirect)?
-        .log_in(&authorize, "alice")
-        .await?;
-    testkit::http::Reply::to(testkit::http::Http::direct()?.get(&arrived)).await?;
-    let status = run.exited(LIMIT).await?;
-    assert!(status.success(), "{}", run.output());
-    Ok(())
 }
 
 fn conformance() -> Result<Command> {

@@ -5,7 +5,7 @@ mod proxy;
 mod stage;
 
 pub(crate) use proxy::{Proxy, ProxyBuilder};
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Stage, StageBuilder};
 
 use std::{process::Command, time::Duration};
 

@@ -49,6 +49,11 @@ impl StageBuilder {
         Ok(self)
     }
 
+    /// Where the proxy will listen.
+    pub(crate) fn port(&self) -> u16 {
+        self.proxy.port()
+    }
+
     /// Life of the provider's access tokens, in seconds.
     pub(crate) fn access_ttl(mut self, seconds: u64) -> Self {
         self.access_ttl = seconds;
