@@ -54,6 +54,7 @@ mod keys;
 mod local_identity;
 mod pages;
 mod plain_oauth;
+mod recorded;
 mod refresh;
 mod registration;
 mod restarts;
