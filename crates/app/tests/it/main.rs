@@ -63,3 +63,4 @@ mod secrets;
 mod shutdown;
 mod streams;
 mod sub_process;
+mod suite_scenarios;

@@ -29,7 +29,13 @@ async fn the_grant_type_is_one_of_two() {
     );
     let empty = server.post("/token", &[asker, ("grant_type", "")]).await;
     assert_refused(&empty, 400, "invalid_request");
-    for other in ["client_credentials", "password", "AUTHORIZATION_CODE"] {
+    for other in [
+        "client_credentials",
+        "password",
+        "AUTHORIZATION_CODE",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ] {
         let answer = server.post("/token", &[asker, ("grant_type", other)]).await;
         assert_refused(&answer, 400, "unsupported_grant_type");
     }
