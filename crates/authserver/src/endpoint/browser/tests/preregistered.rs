@@ -7,8 +7,9 @@ use domain::{
     id::ClientId,
     redirect_uri::AllowedRedirectHosts,
     scope::ScopeSet,
-    time::Timestamp,
+    time::{Clock as _, Timestamp},
 };
+use jose::signing::{SigningAlgorithm, SigningKeys};
 use serde_json::{Value, json};
 
 use super::world::{Browser, LOOPBACK, Plan, REDIRECT, VERIFIER, World, encode, parameter};
@@ -79,6 +80,54 @@ async fn a_client_of_the_configuration_logs_in_without_registering_and_never_exp
     assert_eq!(status, StatusCode::UNAUTHORIZED, "{refused}");
     let (status, tokens) = redeem(&world, &code, SECRET).await;
     assert_eq!(status, StatusCode::OK, "{tokens}");
+}
+
+#[tokio::test]
+async fn a_client_of_the_configuration_proves_itself_by_its_keys() {
+    let key = SigningKeys::generate(SigningAlgorithm::Es256).unwrap();
+    let (keys, _) = SigningKeys::parse(&format!("[{}]", key.expose())).unwrap();
+    let members = json!({
+        "redirect_uris": [REDIRECT],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": keys.public_jwks(),
+    });
+    let hosts = AllowedRedirectHosts::all();
+    let mut signer = portal();
+    signer.client.secret_hash = None;
+    signer.client.metadata = ClientMetadata::parse(members.as_object().unwrap(), &hosts).unwrap();
+    let world = world_with(signer).await;
+    let mut browser = Browser::default();
+    let page = browser.begin(&world, &[("client_id", Some(PORTAL))]).await;
+    let at_provider = browser.agree(&world, &page).await;
+    world.provider_knows("alice");
+    let back = browser
+        .come_back(&world, &at_provider, &[("code", "provider-code")])
+        .await
+        .refresh();
+    let code = parameter(&back, "code").unwrap();
+
+    let (status, refused) = redeem(&world, &code, SECRET).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "{refused}");
+    let now = world.clock.now().as_unix();
+    let issuer = world.server.settings.base_url.issuer();
+    let claims =
+        json!({ "iss": PORTAL, "sub": PORTAL, "aud": issuer, "exp": now + 60, "jti": "1" });
+    let assertion = keys.sign(None, "JWT", claims.as_object().unwrap()).unwrap();
+    let form = encode(&[
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", REDIRECT),
+        ("code_verifier", VERIFIER),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+        ("client_assertion", assertion.expose()),
+    ]);
+    let request = axum::http::Request::post("/token")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let reply = world.send(request.body(form.into()).unwrap()).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
 }
 
 #[tokio::test]
