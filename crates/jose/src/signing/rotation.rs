@@ -53,7 +53,17 @@ pub enum RotateError {
         /// Since when it signs.
         from: Timestamp,
     },
+    /// Retired keys have not had the time to go.
+    #[error(
+        "there would be more than {MAX_KEYS} keys; rotate less often, so that retired ones can \
+         expire, or withdraw them"
+    )]
+    TooMany,
 }
+
+/// More keys than this are not gathered: verifiers bound the sets that they read, ours to
+/// 128.
+const MAX_KEYS: usize = 96;
 
 /// The entries of a set, and the keys that they are. A key of no use here stays in the set.
 struct Entries {
@@ -105,19 +115,17 @@ impl Rotation {
             }
             Replaced::Withdrawn => entries.withdraw(&known, self.algorithm)?,
         }
+        if entries.keys.len() > MAX_KEYS {
+            return Err(RotateError::TooMany);
+        }
         Ok(entries.text())
     }
 
     fn steps(&self, entries: &Entries) -> Result<Vec<Step>, RotateError> {
         let moment = entries.at(self.now);
-        let algorithms: Vec<Algorithm> = match self.algorithm {
+        let algorithms = match self.algorithm {
             Some(algorithm) => vec![algorithm.into()],
-            None => (0..entries.keys.len())
-                .filter_map(|index| {
-                    let algorithm = entries.keys.get(index)?.key.algorithms().next()?;
-                    (moment.signer(algorithm) == Some(index)).then_some(algorithm)
-                })
-                .collect(),
+            None => entries.algorithms(self.now),
         };
         let step = |algorithm: Algorithm| {
             let announced = entries
@@ -239,6 +247,21 @@ impl Entries {
         }
         self.reread()?;
         Ok(!expired.is_empty())
+    }
+
+    /// Those that keys sign by unasked.
+    fn algorithms(&self, now: Timestamp) -> Vec<Algorithm> {
+        let moment = self.at(now);
+        let mut algorithms = Vec::new();
+        for (index, key) in self.keys.iter().enumerate() {
+            if let Some(algorithm) = key.key.algorithms().next()
+                && (moment.is_empty() || moment.signer(algorithm) == Some(index))
+                && !algorithms.contains(&algorithm)
+            {
+                algorithms.push(algorithm);
+            }
+        }
+        algorithms
     }
 
     /// The names of those that may sign.

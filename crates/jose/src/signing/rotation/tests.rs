@@ -198,6 +198,56 @@ fn keys_that_leaked_are_withdrawn_with_all_that_were_beside_them() {
 }
 
 #[test]
+fn keys_that_are_all_out_of_time_are_replaced_and_published_until_theirs_can_be_verified() {
+    let text = set(&[SigningAlgorithm::Es256, SigningAlgorithm::Ed25519]);
+    let mut keys: Vec<Value> = serde_json::from_str(text.expose()).unwrap();
+    for key in &mut keys {
+        key["exp"] = json!(500);
+    }
+    let text = SecretString::new(json!(keys).to_string());
+    let claims = serde_json::Map::new();
+    let before = ring_at(&text, 1_000).current();
+    let before = before.sign(None, "JWT", &claims).unwrap();
+    let rotated = rotation(1_000, 1_000).of(text.expose()).unwrap();
+    let mut after: Vec<_> = states(&rotated, 1_000)
+        .into_iter()
+        .map(|(_, s)| s)
+        .collect();
+    after.sort_by_key(|state| state.as_str());
+    assert_eq!(
+        after,
+        [
+            KeyState::Retired,
+            KeyState::Retired,
+            KeyState::Signing,
+            KeyState::Signing
+        ]
+    );
+    let published = ring_at(&rotated, 1_000).current().public_jwks();
+    let keys = VerifyingKeys::parse(&published).unwrap();
+    keys.verify(before.expose()).unwrap();
+}
+
+#[test]
+fn no_more_keys_are_gathered_than_verifiers_read() {
+    let mut text = set(&[SigningAlgorithm::Ed25519]);
+    let last = loop {
+        match rotation(1_000, 1_000).of(text.expose()) {
+            Ok(rotated) => text = rotated,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(last, RotateError::TooMany);
+    let many = list(&text, 1_000).len();
+    assert_eq!(many, MAX_KEYS);
+    const { assert!(MAX_KEYS <= VerifyingKeys::MAX_KEYS) };
+    // They expire, and there is room again.
+    let later = rotation(1_000 + DAY.as_secs(), 1_000 + DAY.as_secs());
+    let rotated = later.of(text.expose()).unwrap();
+    assert_eq!(list(&rotated, 1_000 + DAY.as_secs()).len(), 2);
+}
+
+#[test]
 fn a_key_for_several_algorithms_has_a_successor_for_all_of_them() {
     let text = set(&[SigningAlgorithm::Rs256]);
     let mut keys: Vec<Value> = serde_json::from_str(text.expose()).unwrap();
