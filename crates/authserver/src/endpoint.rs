@@ -6,6 +6,8 @@ pub(crate) mod error;
 pub(crate) mod parameters;
 
 mod authorize;
+#[cfg(test)]
+mod bad_requests;
 mod browser;
 mod callback;
 mod client_credentials;
@@ -24,12 +26,12 @@ mod session;
 mod token;
 mod userinfo;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderName, HeaderValue, header},
+    extract::{DefaultBodyLimit, FromRequestParts, Path},
+    http::{HeaderName, HeaderValue, header, request::Parts},
     middleware,
     routing::{get, post},
 };
@@ -43,6 +45,10 @@ use crate::AuthServer;
 
 /// Bound of every request body in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// The one segment of a path that is not fixed, decoded. Empty where it is not UTF-8: no id is
+/// that, so it is answered as one that nobody has.
+pub(crate) struct Segment(pub(crate) String);
 
 /// What MCP clients ask: discovery, registration, tokens, keys; open to scripts of any origin.
 pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
@@ -107,4 +113,15 @@ fn never_stored() -> [(HeaderName, HeaderValue); 2] {
 /// `Retry-After` in whole seconds; who comes back at once only finds the same.
 fn retry_after(wait: Duration) -> HeaderValue {
     HeaderValue::from(wait.as_secs().max(1))
+}
+
+// === impl Segment ===
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let decoded = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(decoded.map(|Path(text)| text).unwrap_or_default()))
+    }
 }

@@ -76,6 +76,7 @@ pub(crate) struct Setup {
     pub(crate) require_pushed_requests: bool,
     pub(crate) device_flow: bool,
     pub(crate) registration: Registration,
+    pub(crate) redirect_hosts: AllowedRedirectHosts,
 }
 
 /// A server, and all that a test moves.
@@ -116,6 +117,7 @@ impl Default for Setup {
             require_pushed_requests: false,
             device_flow: true,
             registration: Registration::default(),
+            redirect_hosts: AllowedRedirectHosts::all(),
         }
     }
 }
@@ -364,7 +366,7 @@ fn settings(setup: &Setup, provider: &IdentityProvider) -> Settings {
         resources,
         scopes: ScopeSet::parse(setup.scopes).unwrap(),
         callback_path: "/interaction/identity/callback".to_owned(),
-        allowed_redirect_hosts: AllowedRedirectHosts::all(),
+        allowed_redirect_hosts: setup.redirect_hosts.clone(),
         device_flow: setup.device_flow,
         require_pushed_requests: setup.require_pushed_requests,
         scope_details: Vec::new(),

@@ -1,5 +1,8 @@
 //! Scopes (RFC 6749 §3.3).
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +18,7 @@ pub struct ScopeSet(Vec<Scope>);
 
 /// A text that is no scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a scope is 1 to 256 visible ASCII characters without `\"` and `\\`")]
+#[error("a scope is 1 to 256 visible ASCII characters, but no double quote and no backslash")]
 pub struct InvalidScope;
 
 // === impl Scope ===

@@ -1,10 +1,12 @@
 //! The counterparts of the end-to-end tests: things that others wrote (an OpenID provider, MCP
 //! servers, MCP clients, a browser), started as processes, and a few of our own that record what
-//! reaches them. Nothing here knows the product.
+//! reaches them. Nothing here knows the product, but for [`bad_requests`], which says what it answers.
 
+pub mod bad_requests;
 pub mod browser;
 pub mod chromium;
 pub mod client;
+pub mod document;
 pub mod html;
 pub mod http;
 pub mod inspector;

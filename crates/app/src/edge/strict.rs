@@ -66,11 +66,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::AmbiguousPath => {
-                "the path has dot segments, or encoded dots, slashes or \
-                 backslashes; write it plainly"
+                "the path holds dot segments, backslashes, or encoded dots, slashes or NUL; \
+                 write it plainly"
             }
             Self::TargetTooLong => "the request target is longer than 16 KiB",
-            Self::SeveralAuthorizations => "several Authorization headers; send one",
+            Self::SeveralAuthorizations => "there is more than one Authorization header",
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Writes `docs/reference/configuration.md` and `.env.example` from the table, and holds them to
 //! it. After a change of the table: `UPDATE_DOCS=1 cargo test -p mcp-auth-proxy reference`.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::fmt::Write as _;
+
+use testkit::document;
 
 use super::{ALL, Group, Reach, Secrecy, Variable};
 use crate::config::faults::assignment;
@@ -135,22 +137,10 @@ fn every_variable_is_told_of() {
     }
 }
 
-/// Compares a file with what it should be, or writes it.
 fn hold(path: &str, expected: &str) {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = root.join(path);
-    #[expect(clippy::disallowed_methods, reason = "how a person asks for the files")]
-    let is_asked = std::env::var("UPDATE_DOCS").is_ok();
-    if is_asked {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, expected).unwrap();
+    if let Err(fault) = document::hold(path, expected) {
+        panic!("{fault}");
     }
-    let held = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        held == expected,
-        "{} is stale: UPDATE_DOCS=1 cargo test -p mcp-auth-proxy reference",
-        path.display()
-    );
 }
 
 fn reference() -> String {

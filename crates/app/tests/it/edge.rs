@@ -1,9 +1,12 @@
 //! The edge is strict: paths, methods, credentials, plain http.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use http::Method;
 use serde_json::json;
-use testkit::http::{Http, Reply};
+use testkit::{
+    bad_requests::{self, Place, Row, Seen, Setting},
+    http::{Http, Reply},
+};
 use url::Url;
 
 use crate::harness::{Stage, ping};
@@ -55,6 +58,63 @@ async fn odd_paths_are_refused_before_anybody_reads_them() -> Result<()> {
     }
     assert!(stage.recorder.requests().is_empty());
     Ok(())
+}
+
+#[tokio::test]
+async fn every_bad_request_has_its_exact_answer_at_the_edge() -> Result<()> {
+    let direct = Stage::open().await?;
+    let behind_router = Stage::builder()?.behind_router()?.open().await?;
+    let mut sent = 0;
+    let sections = bad_requests::ALL.iter();
+    for section in sections.filter(|section| section.place == Place::Edge) {
+        for row in section.rows {
+            let stage = match row.setting {
+                Setting::BehindRouter => &behind_router,
+                _ => &direct,
+            };
+            let seen = seen(&raw(stage, &as_text(row)).await?)?;
+            if let Err(fault) = row.check(section.place, &seen) {
+                anyhow::bail!("{fault}");
+            }
+            sent += 1;
+        }
+    }
+    assert!(sent > 4, "only {sent} rows were sent");
+    Ok(())
+}
+
+/// The request as it goes over the wire, which no library makes any better.
+fn as_text(row: &Row) -> String {
+    let path = row.path.replace("<20000 letters>", &"x".repeat(20_000));
+    let headers: Vec<String> = row
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let headers = headers.concat();
+    format!(
+        "{} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n",
+        row.method
+    )
+}
+
+/// The answer taken apart.
+fn seen(answer: &str) -> Result<Seen> {
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("no end of the head")?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1));
+    let mut headers = http::HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(": ").context("no header")?;
+        headers.append(http::HeaderName::try_from(name)?, value.parse()?);
+    }
+    Ok(Seen {
+        status: status.context("no status")?.parse()?,
+        headers,
+        body: body.to_owned().into(),
+    })
 }
 
 #[tokio::test]

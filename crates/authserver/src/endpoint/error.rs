@@ -28,6 +28,10 @@ use crate::{
     limits::TooMany,
 };
 
+/// How clients prove themselves, beside each 401 (RFC 9110 §15.5.2), whichever way they tried.
+const CLIENT_CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\"");
+
 /// Why a machine's request is refused, with all that its answer needs.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -73,8 +77,7 @@ impl Refusal {
         }
     }
 
-    /// Says who asked: for the log, and because a client that tried HTTP Basic must be told that
-    /// this is the way (RFC 6749 §5.2).
+    /// Says who asked, for the log.
     #[must_use]
     pub(crate) fn asked_by(self, asker: Asker) -> Self {
         Self { asker, ..self }
@@ -174,14 +177,10 @@ impl IntoResponse for Refusal {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, retry_after(wait));
         }
-        if self.asker.tried_basic && self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\""),
-            );
-        }
         if let Some(challenge) = &self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge.header(&self.error));
+        } else if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, CLIENT_CHALLENGE);
         }
         response
     }

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{State, rejection::BytesRejection},
     http::{StatusCode, header},
     response::Response,
 };
@@ -10,6 +10,7 @@ use domain::{client::Client, secret::SecretString};
 use idp::provider::IdentityProvider;
 
 use super::{
+    Segment,
     authorize::{see_other, too_large, unreadable},
     browser::{Visit, path},
     device,
@@ -47,7 +48,7 @@ struct Sent {
 pub(super) async fn show(
     State(server): State<Shared>,
     mut visit: Visit,
-    Path(uid): Path<String>,
+    Segment(uid): Segment,
 ) -> Response {
     if let Err(trouble) = server.charge(&mut visit) {
         return server.tell(&visit, trouble);
@@ -82,7 +83,7 @@ async fn render(server: &AuthServer, visit: &Visit, uid: &str) -> Result<Respons
 pub(super) async fn confirm(
     State(server): State<Shared>,
     visit: Visit,
-    Path(uid): Path<String>,
+    Segment(uid): Segment,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     decide(&server, &visit, &uid, body)
@@ -126,7 +127,7 @@ fn go_on(server: &AuthServer, id: InteractionId, onward: Onward) -> Response {
 pub(super) async fn log_in(
     State(server): State<Shared>,
     visit: Visit,
-    Path(uid): Path<String>,
+    Segment(uid): Segment,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     check_password(&server, &visit, &uid, body)
@@ -182,7 +183,7 @@ async fn check_password(
 pub(super) async fn abort(
     State(server): State<Shared>,
     visit: Visit,
-    Path(uid): Path<String>,
+    Segment(uid): Segment,
 ) -> Response {
     let cancelled = match read_id(&uid) {
         Ok(id) => cancel(&server, &visit, id).await,
@@ -194,7 +195,7 @@ pub(super) async fn abort(
 pub(super) async fn abort_by_form(
     State(server): State<Shared>,
     visit: Visit,
-    Path(uid): Path<String>,
+    Segment(uid): Segment,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let cancelled = match read_form(&visit, &uid, body) {

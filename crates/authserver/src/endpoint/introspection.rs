@@ -12,11 +12,7 @@ use axum::{
 };
 use domain::{oauth_error::OAuthErrorCode, request::RequestContext};
 
-use super::{
-    client_credentials::{self, Asker},
-    error::Refusal,
-    never_stored, token,
-};
+use super::{client_credentials, error::Refusal, never_stored, token};
 use crate::{
     AuthServer,
     flow::{
@@ -53,18 +49,7 @@ async fn answer(
     let asker = client_credentials::asker(&shown);
     introspection::introspect(server, shown, form.get("token"), context.network())
         .await
-        .map_err(|error| {
-            // Whoever shows nothing at all is told how to begin.
-            let is_first = matches!(
-                error,
-                IntrospectionError::Client(ClientAuthenticationError::Missing)
-            );
-            let tried_basic = asker.tried_basic || is_first;
-            Refusal::from(error).asked_by(Asker {
-                tried_basic,
-                ..asker
-            })
-        })
+        .map_err(|error| Refusal::from(error).asked_by(asker))
 }
 
 fn render(

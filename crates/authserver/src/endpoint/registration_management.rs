@@ -6,7 +6,7 @@ mod tests;
 use axum::{
     Extension,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
@@ -14,6 +14,7 @@ use axum::{
 use domain::{oauth_error::OAuthErrorCode, request::RequestContext};
 
 use super::{
+    Segment,
     error::Refusal,
     never_stored,
     registration::{REALM, members, render},
@@ -32,7 +33,7 @@ pub(super) fn methods() -> MethodRouter<Shared> {
 async fn read(
     State(server): State<Shared>,
     Extension(context): Extension<RequestContext>,
-    Path(client_id): Path<String>,
+    Segment(client_id): Segment,
     headers: HeaderMap,
 ) -> Response {
     let answer = async {
@@ -45,7 +46,7 @@ async fn read(
 async fn replace(
     State(server): State<Shared>,
     Extension(context): Extension<RequestContext>,
-    Path(client_id): Path<String>,
+    Segment(client_id): Segment,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -64,7 +65,7 @@ async fn replace(
 async fn forget(
     State(server): State<Shared>,
     Extension(context): Extension<RequestContext>,
-    Path(client_id): Path<String>,
+    Segment(client_id): Segment,
     headers: HeaderMap,
 ) -> Response {
     let answer = async {

@@ -5,6 +5,8 @@
 mod harness;
 
 #[cfg(test)]
+mod bad_requests;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod connections;
