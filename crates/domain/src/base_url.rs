@@ -1,5 +1,8 @@
 //! The public URL of this proxy, from which every URL we hand out is made.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use url::{Host, Url};

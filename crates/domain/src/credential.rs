@@ -6,6 +6,9 @@
 //! together they open anything. A device code is older than its grant: its half is a secret of its
 //! own, to which the root is sealed later. Keys and MACs are computed where the record is at hand.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

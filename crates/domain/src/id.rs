@@ -1,5 +1,8 @@
 //! Identifiers: each a type of its own, so that they cannot be mixed up.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod base_url;
+pub mod bearer;
 pub mod claims;
 pub mod client;
 pub mod credential;

@@ -1,5 +1,8 @@
 //! OAuth error codes and the error object that clients receive.
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{Serialize, Serializer};

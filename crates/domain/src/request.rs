@@ -1,5 +1,8 @@
 //! What the edge learned of a request before any rule looks at it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{net::IpAddr, sync::Arc};
 
 use crate::address::ClientNetwork;

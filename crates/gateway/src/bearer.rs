@@ -30,19 +30,8 @@ pub(crate) fn bearer<'a>(
     if query.is_some_and(has_access_token) {
         return Err(InvalidCredentials::QueryBesideHeader);
     }
-    let text = value
-        .to_str()
-        .map_err(|_| InvalidCredentials::Malformed)?
-        .trim();
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(None);
-    }
-    match token.trim_start() {
-        "" => Err(InvalidCredentials::Malformed),
-        token if token.contains([' ', ',']) => Err(InvalidCredentials::Malformed),
-        token => Ok(Some(token)),
-    }
+    domain::bearer::token(value.as_bytes())
+        .map_err(|domain::bearer::MalformedBearer| InvalidCredentials::Malformed)
 }
 
 fn has_access_token(query: &str) -> bool {

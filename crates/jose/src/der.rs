@@ -1,5 +1,8 @@
 //! Just enough DER to take the numbers out of an RSA private key that aws-lc has made.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
 const SEQUENCE: u8 = 0x30;

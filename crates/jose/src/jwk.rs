@@ -1,5 +1,8 @@
 //! Members of a JSON Web Key (RFC 7517), read leniently where generators differ.
 
+#[cfg(test)]
+mod tests;
+
 use aws_lc_rs::digest;
 use base64::{
     Engine as _,

@@ -35,8 +35,17 @@ fn a_record_of_another_format_is_not_guessed_at() {
 }
 
 proptest! {
+    /// What is read was written so: junk is no client, and a record that was cut is none.
     #[test]
-    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-        let _ = decode(&bytes);
+    fn no_other_bytes_are_a_record(
+        bytes in prop::collection::vec(any::<u8>(), 0..100),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for first in [None, Some(FORMAT)] {
+            let junk: Vec<u8> = first.into_iter().chain(bytes.iter().copied()).collect();
+            prop_assert_eq!(decode(&junk), None);
+        }
+        let record = encode(&client(), Some([7; 32])).unwrap();
+        prop_assert_eq!(decode(&record[..cut.index(record.len())]), None);
     }
 }

@@ -1,4 +1,5 @@
 use domain::random::Random;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -78,4 +79,26 @@ fn only_pages_of_ours_may_post() {
         ("origin", "https://evil.example"),
         ("sec-fetch-site", "same-origin")
     ]));
+}
+
+proptest! {
+    /// A browser is who it was given to be: one spelling, in a cookie of exactly our name.
+    #[test]
+    fn no_other_cookie_names_a_browser(
+        name in "(__Host-)?mcp-auth-browser[a-z-]{0,3}|[a-z]{1,8}",
+        value in "[A-Za-z0-9_-]{43}|[!#-+./:<-~-]{0,50}",
+        others in "([a-z]{1,4}=[a-z]{0,4}; ){0,3}",
+    ) {
+        let base = base("https://mcp.example.com");
+        let sent = format!("{others}{name}={value}");
+        let expected = (name == "__Host-mcp-auth-browser").then(|| BrowserId::parse(&value)).flatten();
+        prop_assert_eq!(read(&headers(&[("cookie", &sent)]), &base), expected);
+    }
+
+    #[test]
+    fn no_other_origin_is_ours(origin in "https://mcp\\.example\\.com[ -~]{1,6}|[ -~]{0,30}") {
+        let base = base("https://mcp.example.com");
+        let is_ours = is_sent_by_us(&headers(&[("origin", &origin), ("sec-fetch-site", "same-origin")]), &base);
+        prop_assert_eq!(is_ours, origin == "https://mcp.example.com");
+    }
 }

@@ -41,11 +41,8 @@ impl BearerRealm {
         if values.next().is_some() {
             return Err(self.invalid_request("there is more than one Authorization header"));
         }
-        let (scheme, token) = value
-            .to_str()
-            .map(|text| text.trim().split_once(' ').unwrap_or((text.trim(), "")))
-            .unwrap_or_default();
-        if !scheme.eq_ignore_ascii_case("bearer") {
+        let read = domain::bearer::token(value.as_bytes());
+        if matches!(read, Ok(None)) {
             return Err(self.nothing_shown());
         }
         if parameters
@@ -56,9 +53,10 @@ impl BearerRealm {
                 "access_token stands beside an Authorization header; send the header only",
             ));
         }
-        match token.trim_start() {
-            "" => Err(self.invalid_request("the Authorization header holds no token")),
-            token => Ok(token),
+        match read {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => Err(self.nothing_shown()),
+            Err(malformed) => Err(self.invalid_request(malformed)),
         }
     }
 
@@ -87,7 +85,7 @@ impl BearerRealm {
         })
     }
 
-    fn invalid_request(self, reason: &'static str) -> Refusal {
+    fn invalid_request(self, reason: impl fmt::Display) -> Refusal {
         Refusal::invalid_request(reason).challenged(self.challenge())
     }
 

@@ -23,13 +23,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Who asked, as far as an answer or the log says it.
+/// Who asked, as far as the log says it.
 #[derive(Debug, Default)]
 pub(crate) struct Asker {
     /// The client's id, if it is fit to be logged.
     pub(crate) client: Option<String>,
-    /// It tried HTTP Basic.
-    pub(crate) tried_basic: bool,
 }
 
 /// An `Authorization` header that cannot be read.
@@ -78,7 +76,6 @@ pub(super) fn asker(shown: &ShownCredentials<'_>) -> Asker {
     };
     Asker {
         client: id.or(shown.client_id).filter(fits).map(str::to_owned),
-        tried_basic: shown.basic.is_some(),
     }
 }
 
@@ -90,19 +87,20 @@ fn basic(headers: &HeaderMap) -> Result<Option<BasicCredentials>, InvalidAuthori
     if values.next().is_some() {
         return Err(InvalidAuthorization::Several);
     }
-    let Some((scheme, credentials)) = value.to_str().ok().and_then(|text| text.split_once(' '))
-    else {
+    let value = value.as_bytes();
+    let Some(end) = value.iter().position(|byte| *byte == b' ') else {
         return Ok(None);
     };
-    if !scheme.eq_ignore_ascii_case("basic") {
+    let (scheme, credentials) = value.split_at(end);
+    if !scheme.eq_ignore_ascii_case(b"basic") {
         return Ok(None);
     }
-    decode(credentials.trim())
+    decode(credentials.trim_ascii())
         .map(Some)
         .ok_or(InvalidAuthorization::Malformed)
 }
 
-fn decode(credentials: &str) -> Option<BasicCredentials> {
+fn decode(credentials: &[u8]) -> Option<BasicCredentials> {
     let joined = String::from_utf8(BASE64.decode(credentials).ok()?).ok()?;
     let joined = SecretString::new(joined);
     let (id, secret) = joined.expose().split_once(':')?;

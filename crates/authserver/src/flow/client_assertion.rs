@@ -1,6 +1,9 @@
 //! A client proves itself by a JWT that it signed (`private_key_jwt`: RFC 7523, OpenID Connect
 //! Core §9).
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use domain::{

@@ -4,6 +4,9 @@
 //! The reference is a secret of 256 bits. The store holds the request sealed under it and bound to
 //! the client, found by a hash of it.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

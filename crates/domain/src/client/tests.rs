@@ -191,9 +191,109 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<ClientMetadata>(&text).unwrap(), metadata);
     }
 
+    /// Whatever stands in a member, it is read, or refused by its name.
     #[test]
-    fn nothing_panics(member in "[a-z_]{1,20}", text in ".{0,40}", number in any::<i64>()) {
-        let _ = parse(&json!({ "redirect_uris": [text], member.clone(): number }));
-        let _ = parse(&json!({ "redirect_uris": ["https://a.example/"], member: [text] }));
+    fn a_wrong_member_is_named_and_a_right_one_is_kept(
+        member in prop::sample::select(MEMBERS.to_vec()),
+        value in any_json(),
+    ) {
+        let mut members = json!({ "redirect_uris": ["https://a.example/"] });
+        members[member] = value;
+        match parse(&members) {
+            Err(InvalidClientMetadata::Member { member: named, .. }) => {
+                prop_assert!(named == member || named == "jwks", "{}: {}", member, named);
+            }
+            Err(refused) => {
+                prop_assert_eq!(member, "redirect_uris");
+                prop_assert!(refused.to_string().starts_with("redirect_uris"));
+            }
+            Ok(metadata) => {
+                prop_assert!(!metadata.redirect_uris.is_empty());
+                prop_assert!(!metadata.grant_types.is_empty());
+                // What was accepted is accepted once more, as a replacement sends it.
+                let kept = serde_json::to_value(&metadata).unwrap();
+                prop_assert_eq!(parse(&kept), Ok(metadata));
+            }
+        }
     }
+
+    /// What a person is shown cannot hide or turn around anything.
+    #[test]
+    fn a_name_is_shown_as_it_is_or_refused(name in "\\PC{0,130}|.{0,20}") {
+        let members = json!({ "redirect_uris": ["https://a.example/"], "client_name": name });
+        match parse(&members) {
+            Ok(metadata) => {
+                let shown = metadata.client_name.unwrap_or_default();
+                prop_assert_eq!(&shown, name.trim());
+                prop_assert!(shown.chars().count() <= 120);
+                let turns = |it: char| matches!(it, '\u{202a}'..='\u{202e}' | '\u{200b}'..='\u{200f}');
+                let hides = shown.chars().any(|it| it.is_control() || turns(it));
+                prop_assert!(!hides);
+            }
+            Err(refused) => prop_assert!(refused.to_string().starts_with("client_name: ")),
+        }
+    }
+
+    /// Nothing that everybody can read holds half of a key that nobody else may have.
+    #[test]
+    fn no_private_member_passes(
+        private in prop::sample::select(vec!["d", "p", "q", "dp", "dq", "qi", "oth", "k"]),
+        value in any_json(),
+        before in 0_usize..3,
+    ) {
+        let mut keys = vec![json!({ "kty": "EC", "x": "a", "y": "b" }); before];
+        let mut key = json!({ "kty": "EC" });
+        key[private] = value;
+        keys.push(key);
+        let members = json!({ "redirect_uris": ["https://a.example/"], "jwks": { "keys": keys } });
+        let refused = parse(&members).unwrap_err().to_string();
+        prop_assert_eq!(refused, "jwks: must hold public keys only");
+    }
+}
+
+/// The members that are read.
+const MEMBERS: [&str; 20] = [
+    "redirect_uris",
+    "grant_types",
+    "response_types",
+    "token_endpoint_auth_method",
+    "application_type",
+    "client_name",
+    "client_uri",
+    "logo_uri",
+    "tos_uri",
+    "policy_uri",
+    "contacts",
+    "scope",
+    "software_id",
+    "software_version",
+    "id_token_signed_response_alg",
+    "jwks",
+    "jwks_uri",
+    "token_endpoint_auth_signing_alg",
+    "post_logout_redirect_uris",
+    "require_pushed_authorization_requests",
+];
+
+/// JSON as clients send it, right and wrong.
+fn any_json() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        ".{0,30}",
+        "(https?|cursor|javascript)://?[a-z.@:]{0,12}/?[a-z#?]{0,6}",
+        "none|client_secret_(basic|post|jwt)|private_key_jwt|native|web|code|token|HS256|ES256",
+        "authorization_code|refresh_token|urn:ietf:params:oauth:grant-type:device_code",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map("keys|kty|[a-z]{1,3}", inner, 0..3)
+                .prop_map(|members| members.into_iter().collect::<Map<_, _>>().into()),
+        ]
+    })
 }

@@ -158,4 +158,58 @@ proptest! {
         let last = url.query_pairs().last().unwrap();
         prop_assert_eq!((&*last.0, &*last.1), ("state", value.as_str()));
     }
+
+    /// One character that two programs could read differently spoils the best URI.
+    #[test]
+    fn no_odd_character_passes(
+        at in 0_usize..24,
+        odd in prop::sample::select("\t\n\r \\\"<>^`{|}\u{0}\u{7f}\u{e9}\u{ff0f}\u{202e}".chars().collect::<Vec<_>>()),
+    ) {
+        let mut text = "https://client.example/c".to_owned();
+        text.insert(at, odd);
+        prop_assert_eq!(RedirectUri::parse(&text), Err(InvalidRedirectUri::Character));
+    }
+
+    /// What a browser would make of it is what was judged: scheme, host, and no user information.
+    #[test]
+    fn what_is_accepted_leads_where_it_says(
+        scheme in "https|http|cursor|com\\.example|[a-z]{1,6}",
+        slashes in "/{0,3}",
+        authority in "(user(:word)?@)?(client\\.example|localhost|127\\.0\\.0\\.1|\\[::1\\]|[a-z0-9.@:]{0,12})(:[0-9]{1,5})?",
+        rest in "[/?#][a-z0-9/?#@%=&.]{0,12}|",
+    ) {
+        let text = format!("{scheme}:{slashes}{authority}{rest}");
+        let Ok(uri) = RedirectUri::parse(&text) else { return Ok(()) };
+        let url = Url::parse(&text).unwrap();
+        prop_assert_eq!(url.fragment(), None);
+        prop_assert_eq!((url.username(), url.password()), ("", None));
+        match uri.target() {
+            RedirectTarget::Web(host) => {
+                prop_assert_eq!(url.scheme(), "https");
+                prop_assert_eq!(url.host_str(), Some(host.as_str()));
+                prop_assert!(text.to_ascii_lowercase().starts_with("https://"));
+            }
+            RedirectTarget::Loopback(_) => prop_assert!(is_loopback(&url)),
+            RedirectTarget::PrivateUse(scheme) => {
+                prop_assert!(!REFUSED_SCHEMES.contains(&scheme.as_str()));
+                prop_assert!(!matches!(scheme.as_str(), "https" | "http"));
+            }
+        }
+    }
+
+    /// RFC 8252 §7.3: the port of a loopback host, and nothing else.
+    #[test]
+    fn a_registered_uri_covers_itself_on_any_loopback_port_and_nothing_more(
+        host in "localhost|127\\.0\\.0\\.1|\\[::1\\]|client\\.example",
+        path in "/[a-z]{0,6}(\\?[a-z]=[a-z])?",
+        ports in any::<(u16, u16)>(),
+        other in "/[a-z]{0,6}(\\?[a-z]=[a-z])?",
+    ) {
+        let scheme = if host == "client.example" { "https" } else { "http" };
+        let at = |port: u16, path: &str| uri(&format!("{scheme}://{host}:{port}{path}"));
+        let registered = at(ports.0, &path);
+        let is_free = host != "client.example" || ports.0 == ports.1;
+        prop_assert_eq!(registered.covers(&at(ports.1, &path)), is_free);
+        prop_assert_eq!(registered.covers(&at(ports.0, &other)), path == other);
+    }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn resource(base: &str, path: &str) -> Resource {
@@ -63,4 +65,31 @@ fn the_well_known_path_is_inserted_before_the_resources_own() {
         resource("https://proxy.example", "/").metadata_url(),
         "https://proxy.example/.well-known/oauth-protected-resource"
     );
+}
+
+proptest! {
+    /// A name is the resource, or lies below it: whatever it is, nothing else than what a URL
+    /// parser reads out of it counts.
+    #[test]
+    fn what_names_a_resource_lies_at_it_or_below(
+        indicator in "(https://proxy\\.example(:443|:8443)?|http://proxy\\.example|https://other\\.example)(/team)?(/mcp)?[a-z0-9/.%@?#\\\\]{0,16}",
+    ) {
+        let mcp = resource("https://proxy.example/team", "/mcp");
+        let read = Url::parse(&indicator).ok().filter(|url| url.fragment().is_none());
+        let lies_there = read.is_some_and(|url| {
+            let is_plain = url.username().is_empty() && url.password().is_none();
+            let segments: Vec<_> = url.path().split('/').skip(1).take(2).collect();
+            is_plain
+                && url.origin().ascii_serialization() == "https://proxy.example"
+                && segments == ["team", "mcp"]
+        });
+        prop_assert_eq!(mcp.is_named_by(&indicator), lies_there, "{}", indicator);
+    }
+
+    #[test]
+    fn any_text_can_be_asked_for(indicator in ".{0,80}") {
+        let mcp = resource("https://proxy.example", "/mcp");
+        let begins_so = indicator.trim_start().to_ascii_lowercase().starts_with("https:");
+        prop_assert!(!mcp.is_named_by(&indicator) || begins_so);
+    }
 }

@@ -72,9 +72,39 @@ fn the_client_is_asked_for_what_it_has_and_what_it_lacks() {
 }
 
 proptest! {
+    /// However a server writes its challenge (order, case, quotes, others beside it), the scopes
+    /// are those that it names.
     #[test]
-    fn no_challenge_of_a_server_upsets_the_reader(value in "[ -~]{0,80}") {
-        let _ = required(&value);
+    fn scopes_are_read_however_a_challenge_is_written(
+        words in prop::collection::vec("[!#-+.-<>-Z^-~]{1,6}", 1..4),
+        scheme in "(?i)bearer",
+        realm in "[ !#-Z^-~]{0,12}",
+        is_first: bool,
+        others in any::<(bool, bool)>(),
+        joint in ", ?",
+    ) {
+        let scope = format!("scope=\"{}\"", words.join(" "));
+        let error = "error=\"insufficient_scope\"".to_owned();
+        let realm = format!("realm=\"{realm}\"");
+        let mut parameters = vec![realm, error];
+        parameters.insert(if is_first { 0 } else { 2 }, scope);
+        let mut text = format!("{scheme} {}", parameters.join(&joint));
+        if others.0 {
+            text = format!("Digest realm=\"a, scope=b\", qop=auth{joint}{text}");
+        }
+        if others.1 {
+            text = format!("{text}{joint}Basic realm=\"x\"");
+        }
+        let expected = ScopeSet::parse(&words.join(" ")).unwrap();
+        prop_assert_eq!(required(&text), Some(expected.to_string()));
+    }
+
+    #[test]
+    fn only_a_challenge_for_scope_asks_for_one(value in "[ -~]{0,80}|(Bearer|Basic) [a-z=\", ]{0,60}") {
+        if required(&value).is_some() {
+            prop_assert!(value.contains("insufficient_scope"));
+            prop_assert!(value.to_ascii_lowercase().contains("bearer"));
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn origins() -> Origins {
@@ -80,4 +82,22 @@ fn a_preflight_is_answered_with_the_names_it_asks_for() {
             .contains("DELETE")
     );
     assert!(!answer.contains_key("access-control-allow-credentials"));
+}
+
+proptest! {
+    /// Nothing is let in but ours, the allowed, and what a browser takes for this machine.
+    #[test]
+    fn who_is_let_in_is_named_or_of_this_machine(
+        origin in "(https?|ftp|vscode-webview)://(localhost|127\\.0\\.0\\.[0-9]|\\[::1\\]|app\\.example|proxy\\.example|[a-z.@]{1,12})(:[0-9]{1,4})?[/.a-z]{0,4}|.{0,20}",
+    ) {
+        prop_assume!(HeaderValue::from_str(&origin).is_ok());
+        let is_named = ["https://proxy.example:8443", "https://app.example", "vscode-webview://abc"]
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(&origin));
+        if check(&[&origin]) == Ok(Some(origin.clone())) && !is_named {
+            let url = Url::parse(&origin).unwrap();
+            prop_assert!(is_loopback(&url) && matches!(url.scheme(), "http" | "https"));
+            prop_assert_eq!(url.origin().ascii_serialization(), origin.to_ascii_lowercase());
+        }
+    }
 }

@@ -1,9 +1,14 @@
+use std::sync::LazyLock;
+
 use jsonwebtoken::{EncodingKey, Header};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::signing::{SigningAlgorithm, SigningKeys};
+use crate::{
+    der::tests::der,
+    signing::{SigningAlgorithm, SigningKeys},
+};
 
 /// RFC 7515 appendix A.3.
 const RFC_KEY: &str = r#"{"keys":[{"kty":"EC","crv":"P-256",
@@ -99,16 +104,6 @@ fn what_another_implementation_signed_verifies() {
             .unwrap();
         assert_eq!(verified.algorithm, format!("{algorithm:?}"));
     }
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
-    let length = match (high, low) {
-        (0, 0..0x80) => vec![low],
-        (0, _) => vec![0x81, low],
-        _ => vec![0x82, high, low],
-    };
-    [&[tag], length.as_slice(), content].concat()
 }
 
 #[test]
@@ -241,10 +236,125 @@ fn what_is_no_token_or_no_set_is_refused() {
     assert!(VerifyingKeys::parse(&strange).unwrap().is_empty());
 }
 
+/// One key for all cases: making one is what takes time.
+fn signed_and_trusted() -> (&'static SigningKeys, &'static VerifyingKeys) {
+    static KEYS: LazyLock<(SigningKeys, VerifyingKeys)> = LazyLock::new(|| {
+        let keys = signer(SigningAlgorithm::Es256, None);
+        let trusted = verifier([public(&keys)]);
+        (keys, trusted)
+    });
+    (&KEYS.0, &KEYS.1)
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 10, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map("[a-z]{1,4}", inner, 0..4)
+                .prop_map(|members| members.into_iter().collect::<Map<_, _>>().into()),
+        ]
+    })
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_verifier_panic(token in "[A-Za-z0-9_.-]{0,120}") {
         let keys = VerifyingKeys::parse(&serde_json::from_str(RFC_KEY).unwrap()).unwrap();
         prop_assert!(keys.verify(&token).is_err());
+    }
+
+    #[test]
+    fn what_was_signed_is_what_is_read(
+        claims in prop::collection::hash_map("[a-z]{1,6}", any_json(), 0..5),
+    ) {
+        let (keys, trusted) = signed_and_trusted();
+        let claims: Map<String, Value> = claims.into_iter().collect();
+        let token = keys.sign(None, "JWT", &claims).unwrap();
+        prop_assert_eq!(trusted.verify(token.expose()).unwrap().claims, claims.clone());
+        prop_assert_eq!(unverified_claims(token.expose()).unwrap(), claims);
+    }
+
+    /// Whichever character is another one, and wherever: refused, with the error of its part.
+    #[test]
+    fn a_token_with_one_wrong_character_is_refused(
+        at in any::<prop::sample::Index>(),
+        other in prop::char::range(' ', '~'),
+    ) {
+        let (keys, trusted) = signed_and_trusted();
+        let good = token(keys);
+        let at = at.index(good.len());
+        prop_assume!(good.as_bytes()[at] != other as u8);
+        let mut changed = good.clone();
+        changed.replace_range(at..=at, &other.to_string());
+        let refused = trusted.verify(&changed).unwrap_err();
+        let dots: Vec<usize> = good.match_indices('.').map(|(at, _)| at).collect();
+        match (at, other) {
+            (at, _) if dots.contains(&at) => prop_assert_eq!(refused, InvalidToken::Malformed),
+            (_, '.') => prop_assert_eq!(refused, InvalidToken::Malformed),
+            // What is claimed is not looked at before the signature is.
+            (at, _) if dots[0] < at && at < dots[1] => {
+                prop_assert_eq!(refused, InvalidToken::Signature);
+            }
+            (at, _) if at > dots[1] => prop_assert!(
+                matches!(refused, InvalidToken::Signature | InvalidToken::Malformed)
+            ),
+            // A header may come to name another algorithm or key.
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_token_that_was_cut_is_refused(cut in any::<prop::sample::Index>()) {
+        let (keys, trusted) = signed_and_trusted();
+        let good = token(keys);
+        let kept = &good[..cut.index(good.len())];
+        let refused = trusted.verify(kept).unwrap_err();
+        prop_assert!(matches!(refused, InvalidToken::Malformed | InvalidToken::Signature));
+    }
+
+    /// A set is as good as its good keys, whatever else stands in it.
+    #[test]
+    fn junk_in_a_set_neither_helps_nor_harms(
+        before in prop::collection::vec(any_json(), 0..4),
+        member in "kty|crv|x|y|n|e|use|key_ops|alg|kid",
+        value in any_json(),
+    ) {
+        let (keys, _) = signed_and_trusted();
+        let good = token(keys);
+        let mut spoiled = public(keys);
+        spoiled[&member] = value;
+        spoiled["x"] = json!("AAAA");
+        let mut entries = before;
+        entries.push(spoiled);
+        prop_assert!(verifier(entries.clone()).verify(&good).is_err());
+        entries.push(public(keys));
+        prop_assert!(verifier(entries).verify(&good).is_ok());
+    }
+
+    #[test]
+    fn only_a_list_of_keys_is_a_set(value in any_json()) {
+        let is_set = value.get("keys").is_some_and(Value::is_array);
+        prop_assert_eq!(VerifyingKeys::parse(&value).is_ok(), is_set);
+    }
+
+    /// Only what is asymmetric and known by its exact name.
+    #[test]
+    fn no_other_name_is_an_algorithm(name in "[A-Za-z0-9-]{0,8}|(HS|RS|ES|PS|rs|Rs)(256|384|512)|none|NONE|EdDSA") {
+        let (keys, trusted) = signed_and_trusted();
+        let kid = public(keys)["kid"].clone();
+        let token = with_header(&token(keys), &json!({ "alg": name, "kid": kid }));
+        let refused = trusted.verify(&token).unwrap_err();
+        if algorithms().contains(&name.as_str()) {
+            let expected = if name == "ES256" { InvalidToken::Signature } else { InvalidToken::UnknownKey };
+            prop_assert_eq!(refused, expected);
+        } else {
+            prop_assert_eq!(refused, InvalidToken::Algorithm);
+        }
     }
 }

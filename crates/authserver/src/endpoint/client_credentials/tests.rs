@@ -80,10 +80,78 @@ fn what_may_be_a_secret_is_not_named_in_the_log() {
     }
 }
 
+/// A header as any client may write it: which characters are encoded, and in which case, is free.
+fn encoded(text: &str, upper: &[bool]) -> String {
+    let mut choices = upper.iter().copied().cycle();
+    text.bytes()
+        .map(|byte| match (byte, choices.next().unwrap_or_default()) {
+            (b' ', true) => "+".to_owned(),
+            (b'a'..=b'z' | b'0'..=b'9', true) => char::from(byte).to_string(),
+            (byte, true) => format!("%{byte:02X}"),
+            (byte, false) => format!("%{byte:02x}"),
+        })
+        .collect()
+}
+
 proptest! {
+    /// RFC 6749 §2.3.1: every encoding of the same id and secret reads the same.
     #[test]
-    fn any_header_is_read_without_panic(text in "[ -~]{0,60}") {
-        let _ = read(&text);
-        let _ = read(&format!("Basic {text}"));
+    fn id_and_secret_are_read_however_they_are_encoded(
+        id in ".{1,20}",
+        secret in ".{0,20}",
+        upper in prop::collection::vec(any::<bool>(), 1..20),
+        scheme in "[bB][aA][sS][iI][cC]",
+        is_padded: bool,
+    ) {
+        let joined = format!("{}:{}", encoded(&id, &upper), encoded(&secret, &upper));
+        let mut credentials = STANDARD.encode(joined);
+        if !is_padded {
+            credentials = credentials.trim_end_matches('=').to_owned();
+        }
+        let read = read(&format!("{scheme} {credentials}")).unwrap().unwrap();
+        prop_assert_eq!(read.id, id);
+        prop_assert_eq!(read.secret.expose(), secret);
+    }
+
+    #[test]
+    fn what_is_not_base64_of_two_texts_is_malformed(
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+        at in any::<prop::sample::Index>(),
+        odd in prop_oneof![Just(b'-'), Just(b'_'), Just(b'%'), 0x80_u8..],
+    ) {
+        let is_two = std::str::from_utf8(&bytes).is_ok_and(|text| text.contains(':'));
+        let good = STANDARD.encode(&bytes);
+        // Percent signs may stand for bytes that are no text.
+        if !is_two {
+            prop_assert_eq!(read(&format!("Basic {good}")).unwrap_err(), InvalidAuthorization::Malformed);
+        }
+        let mut spoiled = [b"Basic ", good.as_bytes()].concat();
+        spoiled.insert(6 + at.index(good.len() + 1), odd);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(&spoiled).unwrap());
+        prop_assert_eq!(basic(&headers).unwrap_err(), InvalidAuthorization::Malformed);
+    }
+
+    #[test]
+    fn another_scheme_is_passed_over(scheme in "[!-~]{0,10}", rest in "[ -~]{0,30}") {
+        prop_assume!(!scheme.eq_ignore_ascii_case("basic"));
+        let header = format!("{scheme} {rest}");
+        prop_assert!(read(&header).unwrap().is_none());
+    }
+
+    /// Whatever stands where an id should, no secret of ours gets into the log.
+    #[test]
+    fn no_secret_is_named_in_the_log(
+        id in ".{0,70}|https://[a-z.]{1,20}/mp(at|rt|ac|dc|cs|rg)1_[a-z]{1,20}|.{0,9}mp(at|rt|ac|dc|cs|rg)1_.{0,20}",
+    ) {
+        let form = Parameters::parse(b"").unwrap();
+        let mut shown = shown(&HeaderMap::new(), &form).unwrap();
+        shown.client_id = Some(&id);
+        if let Some(named) = asker(&shown).client {
+            prop_assert!(named.bytes().all(|byte| byte.is_ascii_graphic()));
+            for prefix in ["mpat1_", "mprt1_", "mpac1_", "mpdc1_", "mpcs1_", "mprg1_"] {
+                prop_assert!(!named.contains(prefix));
+            }
+        }
     }
 }

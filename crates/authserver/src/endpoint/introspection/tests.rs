@@ -1,5 +1,6 @@
 use axum::http::HeaderValue;
 use domain::time::Clock as _;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -258,8 +259,7 @@ async fn nobody_may_try_tokens_out() {
             "{fields:?}"
         );
         let is_told = answer.header("www-authenticate").is_some();
-        let shows_id = fields.iter().any(|(name, _)| *name == "client_id");
-        assert_eq!(is_told, status == 401 && !shows_id);
+        assert_eq!(is_told, status == 401);
     }
     // By the form it is as good as by the header.
     let fields = [
@@ -326,4 +326,32 @@ async fn the_metadata_tells_how_to_ask() {
         metadata["introspection_signing_alg_values_supported"],
         metadata["id_token_signing_alg_values_supported"]
     );
+}
+
+proptest! {
+    /// RFC 9110 §12.5.1: the signed form is sent to who names it, in any case and at any place, and
+    /// does not weigh it zero.
+    #[test]
+    fn the_signed_form_is_for_who_names_it(
+        others in prop::collection::vec("(application/json|\\*/\\*|application/jwt)(;q=0(\\.[0-9])?)?", 0..3),
+        kind in "[aA]pplicatio[nN]/[tT]oken-[iI]ntrospectio[nN]\\+[jJ][wW][tT]",
+        weight in prop::option::of("0|0\\.0|0\\.000|0\\.1|1|1\\.0"),
+        at in any::<prop::sample::Index>(),
+        is_split: bool,
+    ) {
+        let headers = |ranges: &[String]| {
+            let mut headers = HeaderMap::new();
+            let lines = if is_split { ranges.to_vec() } else { vec![ranges.join(", ")] };
+            for line in lines {
+                headers.append(header::ACCEPT, HeaderValue::from_str(&line).unwrap());
+            }
+            headers
+        };
+        prop_assert!(!super::wants_signed(&headers(&others)));
+        let is_zero = weight.as_ref().is_some_and(|weight| !weight.contains('1'));
+        let parameter = weight.map(|weight| format!("; q={weight}")).unwrap_or_default();
+        let mut ranges = others;
+        ranges.insert(at.index(ranges.len() + 1), format!("{kind}{parameter}"));
+        prop_assert_eq!(super::wants_signed(&headers(&ranges)), !is_zero);
+    }
 }

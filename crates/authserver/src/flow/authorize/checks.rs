@@ -1,5 +1,8 @@
 //! The checks whose failure is the client's to know.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use domain::{

@@ -1,5 +1,8 @@
 //! The way back from the identity provider: state, cookie and interaction must agree, once.
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

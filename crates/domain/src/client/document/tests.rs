@@ -157,4 +157,23 @@ proptest! {
             prop_assert_eq!(url.url().as_str(), &text);
         }
     }
+
+    /// The draft's rules, written a second time from its text.
+    #[test]
+    fn what_is_read_obeys_the_draft(
+        start in "https://|http://|HTTPS://|https:/|https:///",
+        authority in "(user@)?(client\\.example|localhost|[a-z0-9.:@]{0,10})(:[0-9]{1,4})?",
+        rest in "(/[a-z.]{0,4}|/\\.\\.?|/%2[eE]\\.?|\\?[a-z]{0,3}|#[a-z]{0,2}){0,4}",
+    ) {
+        let text = format!("{start}{authority}{rest}");
+        let Ok(read) = DocumentUrl::parse(&text, false) else { return Ok(()) };
+        let url = Url::parse(&text).unwrap();
+        prop_assert_eq!(read.as_str(), &text);
+        prop_assert!(text.starts_with("https://"));
+        prop_assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None));
+        prop_assert!(!rest.is_empty() && rest.starts_with('/'));
+        // The path that is asked for is the one that was written: nothing was resolved in it.
+        let path = rest.split('?').next().unwrap();
+        prop_assert_eq!(url.path(), path);
+    }
 }
