@@ -239,7 +239,7 @@ impl<'a> Scene<'a> {
             );
         }
         if name.starts_with("expired") {
-            self.server.clock.advance(Duration::from_secs(3601));
+            self.server.clock.advance(Duration::from_secs(3700));
         }
         if name.starts_with("stolen") {
             self.replace_for_long(&client, &refresh_token).await;
