@@ -8,6 +8,7 @@ use futures_util::stream;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
+use proptest::prelude::*;
 
 use super::{body::TimelyBody, context, scheme, strict};
 use crate::config::TrustedProxies;
@@ -201,4 +202,80 @@ async fn a_body_in_time_is_whole() {
     let body = TimelyBody::new(trickle(Some(3)), Duration::from_secs(3600));
     let whole = body.collect().await.expect("it is in time").to_bytes();
     assert_eq!(whole, "aaa");
+}
+
+/// An address, as proxies write it.
+fn any_hop() -> impl Strategy<Value = (IpAddr, String)> {
+    let address = prop_oneof![
+        any::<[u8; 4]>().prop_map(IpAddr::from),
+        any::<[u8; 2]>().prop_map(|[a, b]| IpAddr::from([10, 0, a, b])),
+        any::<[u16; 8]>().prop_map(|words| IpAddr::from(words).to_canonical()),
+    ];
+    (address, 0_u8..4).prop_map(|(address, form)| {
+        let text = match (form, address) {
+            (1, _) => std::net::SocketAddr::new(address, 443).to_string(),
+            (2, IpAddr::V6(_)) => format!("[{address}]"),
+            (3, _) => format!("\"{address}\""),
+            _ => address.to_string(),
+        };
+        (address, text)
+    })
+}
+
+proptest! {
+    /// From the right, past everybody who is trusted, to the first who is not: nothing that stands
+    /// further left is believed, however the chain is split into lines.
+    #[test]
+    fn no_made_up_hop_is_believed(
+        hops in prop::collection::vec(any_hop(), 0..5),
+        made_up in "[ -+--~]{0,20}",
+        splits in prop::collection::vec(any::<bool>(), 5),
+    ) {
+        let peer = address("10.0.0.1");
+        let is_ours = |hop: &IpAddr| {
+            matches!(hop, IpAddr::V4(hop) if matches!(hop.octets(), [10 | 127, ..]))
+                || *hop == address("::1")
+        };
+        let expected = hops
+            .iter()
+            .rev()
+            .map(|(hop, _)| *hop)
+            .find(|hop| !is_ours(hop));
+        // What a client wrote stands in front.
+        let mut lines = HeaderMap::new();
+        let mut line = String::new();
+        for (text, is_split) in hops.iter().map(|(_, text)| text).zip(&splits) {
+            if !line.is_empty() && *is_split {
+                lines.append("x-forwarded-for", line.parse().unwrap());
+                line.clear();
+            }
+            line = if line.is_empty() { text.clone() } else { format!("{line}, {text}") };
+        }
+        if !line.is_empty() {
+            lines.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let read = |lines: &HeaderMap| {
+            context::Forwarded::read(lines, peer, &private_networks()).address()
+        };
+        let leftmost = hops.first().map_or(peer, |(hop, _)| *hop);
+        prop_assert_eq!(read(&lines), expected.unwrap_or(leftmost));
+        if let Some(expected) = expected {
+            let mut forged = HeaderMap::new();
+            forged.append("x-forwarded-for", made_up.parse().unwrap());
+            for line in lines.get_all("x-forwarded-for") {
+                forged.append("x-forwarded-for", line.clone());
+            }
+            prop_assert_eq!(read(&forged), expected);
+        }
+    }
+
+    #[test]
+    fn an_id_is_kept_if_it_can_stand_anywhere(id in "[A-Za-z0-9_-]{0,70}|[ -~]{1,20}") {
+        let lines = headers(&[("x-request-id", &id)]);
+        let forwarded = context::Forwarded::read(&lines, address("127.0.0.1"), &private_networks());
+        let kept = context::request_id(&lines, &forwarded, &Zeros);
+        let is_harmless = (1..=64).contains(&id.len())
+            && id.chars().all(|it| it.is_ascii_alphanumeric() || it == '-' || it == '_');
+        prop_assert_eq!(&*kept, if is_harmless { id.as_str() } else { "0000000000000000" });
+    }
 }

@@ -70,10 +70,24 @@ proptest! {
         }
     }
 
+    /// Whatever is fetched is https to a host without user information, or, where that is allowed,
+    /// this machine; and what is asked there is what the URL says.
     #[test]
-    fn reading_never_panics(text in ".{0,80}") {
-        if let Ok(url) = Url::parse(&text) {
-            let _ = Target::new(&url, true);
-        }
+    fn what_may_be_fetched_says_where_it_leads(
+        scheme in "https?|ftp|[a-z]{1,4}",
+        user in "(user(:word)?@)?",
+        host in "client\\.example|localhost|127\\.0\\.0\\.1|\\[::1\\]|localhost\\.example|[a-z0-9.]{1,8}",
+        rest in "(:[0-9]{1,4})?(/[a-z%.]{0,8})?(\\?[a-z=&]{0,6})?(#[a-z]{0,3})?",
+        allows_loopback: bool,
+    ) {
+        let Ok(url) = Url::parse(&format!("{scheme}://{user}{host}{rest}")) else { return Ok(()) };
+        let Ok(target) = Target::new(&url, allows_loopback) else { return Ok(()) };
+        prop_assert_eq!(user.as_str(), "");
+        prop_assert!(target.is_tls || (scheme == "http" && allows_loopback && target.is_loopback));
+        prop_assert!(allows_loopback || !target.is_loopback);
+        let asked = Url::parse(&format!("{}://{}{}", url.scheme(), target.authority, target.path_and_query)).unwrap();
+        let mut expected = url.clone();
+        expected.set_fragment(None);
+        prop_assert_eq!(asked, expected);
     }
 }

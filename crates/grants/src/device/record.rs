@@ -1,6 +1,9 @@
 //! What is remembered of a device that waits, and its form in the store: one format byte, then
 //! postcard.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use domain::{id::ClientId, resource::Resource, scope::ScopeSet, time::Timestamp};

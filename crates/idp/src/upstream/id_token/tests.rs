@@ -88,10 +88,47 @@ fn each_claim_that_is_wrong_or_absent_refuses_it() {
 }
 
 proptest! {
+    /// The times, in whole numbers and fractions, against the rule in plain words.
     #[test]
-    fn no_number_makes_the_times_panic(number in any::<f64>(), whole in any::<u64>()) {
-        let _ = checked(&with("exp", json!(number)));
-        let _ = checked(&with("iat", json!(whole)));
-        let _ = checked(&with("nbf", json!(whole)));
+    fn a_token_is_believed_in_its_time_alone(
+        expiry in prop_oneof![any::<u64>(), NOW - 100..NOW + 100],
+        issued in prop_oneof![any::<u64>(), NOW - 100..NOW + 100],
+        not_before in prop_oneof![any::<u64>(), NOW - 100..NOW + 100],
+    ) {
+        let mut claims = with("exp", json!(expiry));
+        claims.insert("iat".to_owned(), json!(issued));
+        claims.insert("nbf".to_owned(), json!(not_before));
+        let now = u128::from(NOW);
+        let is_over = u128::from(expiry) + 60 <= now;
+        let is_ahead = u128::from(issued.max(not_before)) > now + 60;
+        prop_assert_eq!(checked(&claims).is_ok(), !is_over && !is_ahead);
+    }
+
+    #[test]
+    fn a_time_is_a_number_from_1970_on(number in any::<f64>(), text in ".{0,12}") {
+        for name in ["exp", "iat", "nbf"] {
+            let refused = checked(&with(name, json!(text))).unwrap_err();
+            prop_assert!(refused.contains(name));
+            if number < 0.0 {
+                prop_assert!(checked(&with(name, json!(number))).is_err());
+            }
+        }
+    }
+
+    /// Any other value in any claim that binds the token to this login.
+    #[test]
+    fn a_token_for_anybody_else_is_not_believed(
+        name in prop::sample::select(vec!["iss", "aud", "azp", "nonce"]),
+        value in prop_oneof![
+            ".{0,24}".prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            prop::collection::vec(".{0,8}", 0..3).prop_map(Value::from),
+            Just(json!({})),
+        ],
+    ) {
+        let expected = if matches!(name, "aud" | "azp") { json!("client") } else { good()[name].clone() };
+        prop_assume!(value != expected && value != json!(["client"]));
+        let refused = checked(&with(name, value)).unwrap_err();
+        prop_assert!(refused.contains(&format!("`{name}`")), "{}", refused);
     }
 }

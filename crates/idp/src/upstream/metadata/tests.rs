@@ -159,4 +159,47 @@ proptest! {
         prop_assert_eq!(rule.accepts(&other, None), other == issuer);
         prop_assert!(rule.accepts(&issuer, Some("any")));
     }
+
+    /// Every endpoint is judged alike, and a wrong one is named.
+    #[test]
+    fn each_endpoint_is_a_url_or_named(
+        name in prop::sample::select(vec![
+            "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri",
+            "revocation_endpoint",
+        ]),
+        value in prop_oneof![
+            "(https?|ftp|javascript)://?[a-z.@:]{0,10}/?[a-z#?]{0,6}|.{0,20}".prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            Just(Value::Null),
+            Just(json!(["https://id.example"])),
+        ],
+    ) {
+        let mut members = minimal();
+        members.insert(name.to_owned(), value.clone());
+        let is_needed = matches!(name, "authorization_endpoint" | "token_endpoint");
+        let url = value.as_str().and_then(|text| Url::parse(text).ok());
+        let is_fine = match &url {
+            Some(url) => {
+                matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none()
+            }
+            None => value.is_null() && !is_needed,
+        };
+        match read(&members) {
+            Ok(metadata) => {
+                prop_assert!(is_fine, "{}", value);
+                let read = [
+                    Some(metadata.authorization_endpoint),
+                    Some(metadata.token_endpoint),
+                    metadata.userinfo_endpoint,
+                    metadata.jwks_uri,
+                    metadata.revocation_endpoint.map(|(url, _)| url),
+                ];
+                prop_assert!(url.is_none() || read.contains(&url));
+            }
+            Err(refused) => {
+                prop_assert!(!is_fine, "{}", value);
+                prop_assert!(refused.to_string().contains(name), "{}", refused);
+            }
+        }
+    }
 }

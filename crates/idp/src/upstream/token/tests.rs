@@ -192,16 +192,59 @@ fn nothing_of_an_answer_is_printed() {
 }
 
 proptest! {
+    /// An access token is one that the provider gave with a success and without an error; nothing
+    /// else is taken for one, and no refusal repeats the secret that was sent.
     #[test]
-    fn no_answer_makes_the_reader_panic(status in 200_u16..600, body in ".{0,200}") {
-        let _ = judged(status, &body);
+    fn only_a_success_without_an_error_has_tokens(
+        status in 200_u16..600,
+        body in r#".{0,100}|\{("(access_token|error)":("[a-z_]{0,14}"|null|7),?){0,2}("x":1)?\}|the-refresh-token"#,
+    ) {
+        let members: Option<Map<String, Value>> = serde_json::from_str(&body).ok();
+        match judged(status, &body) {
+            Ok(tokens) => {
+                let members = members.unwrap();
+                prop_assert!((200..300).contains(&status));
+                prop_assert_eq!(members["access_token"].as_str(), Some(tokens.access_token.expose()));
+                prop_assert!(!tokens.access_token.expose().is_empty());
+                prop_assert!(!members.get("error").is_some_and(Value::is_string));
+            }
+            Err(failure) => {
+                let is_refused = matches!(failure, TokenFailure::Refused(_));
+                let names_error = members.is_some_and(|members| members.contains_key("error"));
+                prop_assert!(!is_refused || (status < 500 && names_error));
+                prop_assert!(!failure.into_reason().contains("the-refresh-token"));
+            }
+        }
     }
 
+    /// Providers differ in how they say these; what comes out does not.
     #[test]
-    fn no_member_makes_the_reader_panic(text in ".{0,40}", number in any::<f64>()) {
-        let by_text = json!({ "access_token": "a", "expires_in": text, "scope": text });
-        let by_number = json!({ "access_token": "a", "expires_in": number, "scope": [text] });
-        prop_assert!(judged(200, &by_text.to_string()).is_ok());
-        prop_assert!(judged(200, &by_number.to_string()).is_ok());
+    fn members_are_bounded_and_of_one_form(
+        text in "[0-9]{1,6}(\\.[0-9])?|.{0,40}",
+        number in any::<f64>(),
+        words in prop::collection::vec("[a-z:/.]{1,9}|.{0,4}", 0..5),
+        joint in "[ ,]",
+        extra in prop::collection::hash_map("[a-z]{1,5}", ".{0,80}", 0..9),
+    ) {
+        let mut by_text: Map<String, Value> =
+            extra.into_iter().map(|(name, value)| (name, value.into())).collect();
+        by_text.insert("access_token".to_owned(), json!("a"));
+        by_text.insert("expires_in".to_owned(), json!(text));
+        by_text.insert("scope".to_owned(), json!(words.join(&joint)));
+        let by_number = json!({ "access_token": "a", "expires_in": number, "scope": words });
+        for body in [Value::from(by_text), by_number] {
+            let tokens = tokens(&body);
+            if let Some(life) = tokens.expires_in {
+                prop_assert!(life.as_secs() >= 1 && life.subsec_nanos() == 0);
+            }
+            if let Some(scope) = &tokens.scope {
+                let all_are_scopes = scope.split(' ').all(|word| domain::scope::Scope::parse(word).is_ok());
+                prop_assert!(!scope.is_empty() && all_are_scopes, "{}", scope);
+            }
+            for name in ["access_token", "refresh_token", "id_token", "expires_in", "scope"] {
+                prop_assert!(!tokens.extra.contains_key(name));
+            }
+            prop_assert!(Value::from(tokens.extra).to_string().len() <= 17 * 1024);
+        }
     }
 }
