@@ -13,6 +13,7 @@ use domain::{
 };
 use gateway::process::Command;
 use ipnet::IpNet;
+use store::redis::RedisAddress;
 use url::Url;
 
 use crate::{cli::Flags, env::Environment};
@@ -110,6 +111,8 @@ pub(crate) struct Config {
     pub(crate) callback_path: String,
     /// Where sessions are remembered.
     pub(crate) store: StoreConfig,
+    /// How long sessions in memory go on while a shared store is away.
+    pub(crate) store_grace: Duration,
     /// Counted requests a client address may make in a window; `None` is without a bound, zero
     /// refuses all of them.
     pub(crate) max_requests: Option<u32>,
@@ -242,6 +245,25 @@ pub(crate) enum StoreConfig {
         /// The data directory.
         directory: PathBuf,
     },
+    /// On a server that other machines may use too.
+    Redis(RedisConfig),
+}
+
+/// A Redis or Valkey server.
+#[derive(Clone, Debug)]
+pub(crate) struct RedisConfig {
+    /// Which variable names it.
+    pub(crate) named_by: &'static str,
+    /// Where it is.
+    pub(crate) address: RedisAddress,
+    /// What the names of all records begin with.
+    pub(crate) prefix: String,
+    /// Whether its certificate is verified.
+    pub(crate) verifies: bool,
+    /// More authorities that its certificate may be of.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Certificate and key that we prove ourselves with.
+    pub(crate) identity_files: Option<(PathBuf, PathBuf)>,
 }
 
 /// Logging.

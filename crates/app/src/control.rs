@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use domain::time::Timestamp;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,13 @@ pub(crate) async fn status_command(
     environment: &Environment,
     now: Timestamp,
 ) -> Result<String> {
-    let StoreConfig::Embedded { directory } = config::load_store(&arguments.flags, environment)?;
+    let directory = match config::load_store(&arguments.flags, environment)? {
+        StoreConfig::Embedded { directory } => directory,
+        StoreConfig::Redis(_) => bail!(
+            "`status` asks the proxy that runs on a data directory; where sessions are kept in \
+             Redis ask its `/readyz`"
+        ),
+    };
     let status = ask_status(&directory).await?;
     if arguments.json {
         return Ok(format!("{}\n", serde_json::to_string(&status)?));

@@ -16,6 +16,7 @@ mod private_file;
 mod seams;
 mod serve;
 mod servers;
+mod shared_keys;
 mod signing_keys;
 mod system;
 mod terminal;

@@ -8,16 +8,20 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use domain::secret::SecretString;
 use store::{
     Store,
     embedded::{EmbeddedStore, OpenError},
+    redis::{RedisSettings, RedisStore, RedisTls},
 };
 use tempfile::TempDir;
 
 use crate::{
-    config::{Config, StoreConfig},
+    config::{Config, RedisConfig, StoreConfig},
     seams::Seams,
+    shared_keys,
     signing_keys::KeyKeeper,
+    wire::certificates,
 };
 
 /// Name of the embedded store's file in the data directory.
@@ -40,9 +44,29 @@ impl Memory {
     /// Opens what the configuration names, and makes what is not there yet.
     ///
     /// # Errors
-    /// If the store is in use, of a newer release or unusable, or the keys are.
-    pub(crate) fn open(config: &Config, seams: &Seams) -> Result<Self> {
-        let StoreConfig::Embedded { directory } = &config.store;
+    /// If the store is in use, of a newer release, away or unusable, or the keys are.
+    pub(crate) async fn open(config: &Config, seams: &Seams) -> Result<Self> {
+        match &config.store {
+            StoreConfig::Embedded { directory } => Self::open_file(config, directory, seams),
+            StoreConfig::Redis(redis) => Self::connect(config, redis, seams).await,
+        }
+    }
+
+    async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<Self> {
+        let store = connect(config, redis, seams).await?;
+        let keys = match &config.signing_keys {
+            Some(keys) => keys.clone(),
+            None => shared_keys::load_or_make(&store, config, seams.random.as_ref()).await?,
+        };
+        Ok(Self {
+            store: Arc::new(store),
+            keys: Arc::new(KeyKeeper::with(&keys, None, config.lives, &seams.clock)?),
+            directory: None,
+            _scratch: None,
+        })
+    }
+
+    fn open_file(config: &Config, directory: &Path, seams: &Seams) -> Result<Self> {
         make_private_directory(directory)?;
         let store = EmbeddedStore::open(&directory.join(STORE_FILE), Arc::clone(&seams.clock))?;
         tracing::info!(
@@ -52,7 +76,7 @@ impl Memory {
         Ok(Self {
             store: Arc::new(store),
             keys: Arc::new(KeyKeeper::open(config, directory, &seams.clock)?),
-            directory: Some(directory.clone()),
+            directory: Some(directory.to_owned()),
             _scratch: None,
         })
     }
@@ -62,17 +86,11 @@ impl Memory {
     ///
     /// # Errors
     /// As for [`Memory::open`], but for a store in use.
-    pub(crate) fn rehearse(config: &Config, seams: &Seams) -> Result<Self> {
-        let StoreConfig::Embedded { directory } = &config.store;
-        let path = directory.join(STORE_FILE);
-        if path.exists() {
-            match EmbeddedStore::open(&path, Arc::clone(&seams.clock)) {
-                Ok(store) => drop(store),
-                Err(OpenError::InUse { .. }) => {
-                    tracing::info!("the store is in use by a running proxy; it is left alone");
-                }
-                Err(error) => return Err(error.into()),
-            }
+    pub(crate) async fn rehearse(config: &Config, seams: &Seams) -> Result<Self> {
+        match &config.store {
+            StoreConfig::Embedded { directory } => try_file(&directory.join(STORE_FILE), seams)?,
+            // Looks at the server and writes nothing.
+            StoreConfig::Redis(redis) => drop(connect(config, redis, seams).await?),
         }
         let scratch = tempfile::tempdir().context("no temporary directory can be made")?;
         let store =
@@ -84,6 +102,53 @@ impl Memory {
             _scratch: Some(scratch),
         })
     }
+}
+
+fn try_file(path: &Path, seams: &Seams) -> Result<()> {
+    if path.exists() {
+        match EmbeddedStore::open(path, Arc::clone(&seams.clock)) {
+            Ok(store) => drop(store),
+            Err(OpenError::InUse { .. }) => {
+                tracing::info!("the store is in use by a running proxy; it is left alone");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<RedisStore> {
+    let mut ca_certificates = certificates(config)?;
+    ca_certificates.extend(redis.ca_file.as_deref().map(read_pem).transpose()?);
+    let identity = match &redis.identity_files {
+        None => None,
+        Some((certificate, key)) => {
+            let key = String::from_utf8(read_pem(key)?).context("the key is no PEM")?;
+            Some((read_pem(certificate)?, SecretString::new(key)))
+        }
+    };
+    if redis.address.is_tls() && !redis.verifies {
+        tracing::warn!(
+            "the certificate of the store is not verified (MCP_AUTH_PROXY_REDIS_TLS is `insecure`, \
+             the default on a Heroku dyno): whoever stands between us can read and change sessions"
+        );
+    }
+    tracing::info!("{} names the store: {}", redis.named_by, redis.address);
+    let settings = RedisSettings {
+        address: redis.address.clone(),
+        tls: RedisTls {
+            verifies: redis.verifies,
+            ca_certificates,
+            identity,
+        },
+        prefix: redis.prefix.clone(),
+    };
+    let store = RedisStore::connect(&settings, Arc::clone(&seams.random)).await?;
+    Ok(store)
+}
+
+fn read_pem(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 /// Makes the directory where it is absent, for its owner only.

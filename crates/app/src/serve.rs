@@ -92,9 +92,9 @@ pub(crate) async fn serve(config: &Config, announce: impl FnOnce()) -> Result<Ex
 async fn start(config: &Config) -> Result<Running> {
     let seams = Seams::real();
     let memory = if config.verify_release {
-        Memory::rehearse(config, &seams)?
+        Memory::rehearse(config, &seams).await?
     } else {
-        Memory::open(config, &seams)?
+        Memory::open(config, &seams).await?
     };
     if let Some(directory) = &memory.directory {
         answer_commands(config, directory, &memory, &seams).await;

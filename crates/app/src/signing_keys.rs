@@ -121,13 +121,24 @@ fn tighten(file: &File, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make(path: &Path) -> Result<SecretString> {
+/// Makes keys, as a JWK Set.
+///
+/// # Errors
+/// If that fails.
+pub(crate) fn generate() -> Result<SecretString> {
     let keys = ALGORITHMS
         .into_iter()
         .map(SigningKeys::generate)
         .collect::<Result<Vec<_>, _>>()?;
     let keys: Vec<&str> = keys.iter().map(SecretString::expose).collect();
-    let text = SecretString::new(format!("{{\"keys\":[\n{}\n]}}\n", keys.join(",\n")));
+    Ok(SecretString::new(format!(
+        "{{\"keys\":[\n{}\n]}}\n",
+        keys.join(",\n")
+    )))
+}
+
+fn make(path: &Path) -> Result<SecretString> {
+    let text = generate()?;
     write(path, &text)?;
     tracing::info!("made signing keys, kept in {}", path.display());
     Ok(text)

@@ -1,6 +1,6 @@
 //! The composition root: the only place that knows which store, which provider, which keys.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use authserver::{
@@ -94,7 +94,7 @@ pub(crate) fn assemble(
             refresh_window: config.lives.refresh_window,
             strict_offline_access: config.strict_offline_access,
             cache_bytes: config.cache_bytes,
-            store_grace: Duration::from_secs(60),
+            store_grace: config.store_grace,
         },
         Arc::clone(store),
         providers.iter().map(IdentityProvider::refresher).collect(),
@@ -227,7 +227,7 @@ fn resource(config: &Config, server: &ServerConfig) -> Resource {
 }
 
 /// The roots that the operator adds for provider and server, as PEM.
-fn certificates(config: &Config) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn certificates(config: &Config) -> Result<Vec<Vec<u8>>> {
     config
         .ca_files
         .iter()

@@ -1,11 +1,14 @@
 //! Puts the configuration together, section by section.
 
-use crate::{cli::Flags, env::Environment};
+use crate::{
+    cli::Flags,
+    env::{Environment, table as variable},
+};
 
 use super::{
-    Config, Inherited, KeysConfig, StoreConfig,
+    Config, Inherited, KeysConfig, ProviderConfig, StoreConfig,
     faults::{Faults, Warning},
-    reader::Reader,
+    reader::{Place, Reader},
 };
 
 mod address;
@@ -14,12 +17,13 @@ mod operation;
 mod paths;
 mod providers;
 mod servers;
+mod storage;
 
 /// See [`super::load_store`].
 pub(super) fn load_store(flags: &Flags, environment: &Environment) -> Result<StoreConfig, Faults> {
     let mut reader = Reader::open(flags, environment);
     let on_dyno = operation::is_on_dyno(&mut reader);
-    let store = operation::store(&mut reader, on_dyno);
+    let store = storage::store(&mut reader, on_dyno);
     store.ok_or_else(|| reader.into_parts().0)
 }
 
@@ -29,7 +33,7 @@ pub(super) fn load_keys(flags: &Flags, environment: &Environment) -> Result<Keys
     let on_dyno = operation::is_on_dyno(&mut reader);
     let signing_keys = issuing::signing_keys(&mut reader);
     let lives = issuing::lives(&mut reader);
-    let store = operation::store(&mut reader, on_dyno);
+    let store = storage::store(&mut reader, on_dyno);
     let (faults, ..) = reader.into_parts();
     match store {
         Some(store) if faults.is_empty() => Ok(KeysConfig {
@@ -53,12 +57,22 @@ pub(super) fn load(
     let callback_path = providers::callback_path(&mut reader);
     let servers = servers::read(&mut reader, &names, &callback_path, address.port);
     let issuing = issuing::read(&mut reader);
-    let store = operation::store(&mut reader, on_dyno);
-    let cache_bytes = operation::cache_bytes(&mut reader);
+    let store = storage::store(&mut reader, on_dyno);
+    let store_grace = storage::grace(&mut reader);
+    let cache_bytes = storage::cache_bytes(&mut reader);
     let limits = operation::limits(&mut reader);
     let pages = operation::pages(&mut reader);
     let verify_release = operation::verify_release(&mut reader);
     let log = operation::log(&mut reader);
+    let has_secret = providers
+        .iter()
+        .any(|provider| matches!(provider, ProviderConfig::Upstream { .. }));
+    if matches!(store, Some(StoreConfig::Redis(_))) && issuing.signing_keys.is_none() && !has_secret
+    {
+        let why = " with Redis and without an IDENTITY_CLIENT_SECRET, under which keys that all \
+                   machines share could be sealed";
+        reader.missing(Place::Plain, &variable::OIDC_PROVIDER_JWKS, why);
+    }
 
     let (faults, warnings, merged, explained) = reader.into_parts();
     // Without faults both are there: their absence is one.
@@ -77,6 +91,7 @@ pub(super) fn load(
         signing_keys: issuing.signing_keys,
         callback_path,
         store,
+        store_grace,
         max_requests: limits.max_requests,
         max_requests_window: limits.max_requests_window,
         views: pages.views,

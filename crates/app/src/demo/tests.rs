@@ -73,7 +73,9 @@ async fn a_demo_needs_nothing() {
     assert!(config.servers[0].run.is_none());
     assert!(demo.warnings.is_empty());
 
-    let StoreConfig::Embedded { directory } = &config.store;
+    let StoreConfig::Embedded { directory } = &config.store else {
+        panic!("{:?}", config.store);
+    };
     assert!(directory.starts_with(setup.temporary.path()));
     let ProviderConfig::Local { users_file } = &config.providers[0] else {
         panic!("{:?}", config.providers);
@@ -107,7 +109,9 @@ async fn the_printed_password_logs_the_user_in() {
     let ProviderConfig::Local { users_file } = &demo.config.providers[0] else {
         panic!("{:?}", demo.config.providers);
     };
-    let StoreConfig::Embedded { directory } = &demo.config.store;
+    let StoreConfig::Embedded { directory } = &demo.config.store else {
+        panic!("{:?}", demo.config.store);
+    };
     let keys = crate::signing_keys::load_or_make(directory, SystemClock.now()).unwrap();
     let clock = Arc::new(SystemClock);
     let (keys, _) = KeyRing::parse(keys.expose(), clock.clone()).unwrap();

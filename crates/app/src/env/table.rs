@@ -451,37 +451,80 @@ variables! {
         example: "64",
     }
 
-    /// The Redis or Valkey that remembers sessions.
+    /// The Redis or Valkey server that remembers sessions, for one machine or several.
     ///
-    /// This release has no Redis engine yet, only the embedded store: set, it stops the start, so
-    /// that nobody believes in a store that is not used.
+    /// `redis://[user]:[password]@host[:port][/database]`; `rediss` is TLS, `valkey` and `valkeys` are
+    /// the same. Redis 7.0 or newer, Valkey 7.2 or newer; a single server, neither sentinel nor
+    /// cluster. Without it `REDIS_URL` counts, without both the embedded store.
     MCP_AUTH_PROXY_REDIS_URL {
         group: Group::Store,
         secrecy: Secrecy::Secret,
-        allowed: "nothing in this release",
-        example: "",
+        allowed: "a URL with the scheme `redis`, `rediss`, `valkey` or `valkeys`; reserved characters in user and password are percent-encoded",
+        example: "rediss://proxy:the-password@keys.example.com:6379/0",
     }
 
     /// The early generation's name for `MCP_AUTH_PROXY_REDIS_URL`.
     ///
-    /// It stops the start likewise. Where it is meant for the MCP server alone, give it to that by
-    /// `MCP_SERVER_RUN_ENV_JSON`.
+    /// Read where that is not set. The MCP server gets it too.
     REDIS_URL {
         group: Group::Store,
         secrecy: Secrecy::Sensitive,
         reach: Reach::EnvironmentOnly,
-        allowed: "nothing in this release",
-        example: "",
+        allowed: "as for `MCP_AUTH_PROXY_REDIS_URL`",
+        example: "redis://localhost:6379",
     }
 
-    /// The prefix of keys in Redis.
-    ///
-    /// Without effect in this release, which has no Redis engine yet.
+    /// What the names of all records in Redis begin with.
     MCP_AUTH_PROXY_REDIS_PREFIX {
         group: Group::Store,
         default: "oidc:",
         allowed: "a text",
         example: "oidc:",
+    }
+
+    /// Whether the certificate of the Redis server is verified.
+    ///
+    /// `insecure` takes any: whoever stands between us and the server can read and change everything.
+    /// Heroku Key-Value Store has a self-signed certificate, so it is the default on a dyno.
+    MCP_AUTH_PROXY_REDIS_TLS {
+        group: Group::Store,
+        default: "`verify`; `insecure` on a Heroku dyno",
+        allowed: "`verify` or `insecure`",
+        example: "verify",
+    }
+
+    /// A file of certificate authorities that the Redis server's certificate may be of.
+    ///
+    /// They count besides the system's and those of `MCP_AUTH_PROXY_CA_FILE`.
+    MCP_AUTH_PROXY_REDIS_CA {
+        group: Group::Store,
+        allowed: "the path of a PEM file",
+        example: "/etc/ssl/redis-ca.pem",
+    }
+
+    /// A file with the certificate that we prove ourselves with to the Redis server.
+    MCP_AUTH_PROXY_REDIS_CERT {
+        group: Group::Store,
+        allowed: "the path of a PEM file; together with `MCP_AUTH_PROXY_REDIS_KEY`",
+        example: "/etc/ssl/proxy.pem",
+    }
+
+    /// A file with the private key of that certificate.
+    MCP_AUTH_PROXY_REDIS_KEY {
+        group: Group::Store,
+        allowed: "the path of a PEM file; together with `MCP_AUTH_PROXY_REDIS_CERT`",
+        example: "/etc/ssl/proxy-key.pem",
+    }
+
+    /// How long sessions in memory go on while Redis is away.
+    ///
+    /// Counted from its last sign of life. Logins and refreshes are answered 503 meanwhile. A session
+    /// that is ended elsewhere in this time may live here until it is over.
+    MCP_AUTH_PROXY_STORE_GRACE {
+        group: Group::Store,
+        default: "60s",
+        allowed: "a duration: `90s`, `15m`, `2h`; a bare number is seconds",
+        example: "60s",
     }
 
     // --- limits and the network ---

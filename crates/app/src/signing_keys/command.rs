@@ -21,6 +21,11 @@ use crate::{
     memory,
 };
 
+/// Where no directory holds them.
+const SHARED: &str = "the signing keys are made by the proxies and shared on the Redis server, where \
+                      this command does not reach; `/jwks` lists them, and keys in \
+                      OIDC_PROVIDER_JWKS can be exchanged";
+
 /// Does what was asked and returns what to print, which is a secret where a key was made.
 ///
 /// # Errors
@@ -64,7 +69,13 @@ pub(crate) async fn command(
 }
 
 async fn list(config: &KeysConfig, clock: &Arc<dyn Clock>) -> Result<KeyList> {
-    let StoreConfig::Embedded { directory } = &config.store;
+    let directory = match (&config.store, &config.signing_keys) {
+        (StoreConfig::Embedded { directory }, _) => directory,
+        (StoreConfig::Redis(_), Some(keys)) => {
+            return Ok(KeyKeeper::with(keys, None, config.lives, clock)?.list());
+        }
+        (StoreConfig::Redis(_), None) => bail!(SHARED),
+    };
     match control::ask(directory, "keys", Value::Null).await {
         Err(AskError::NotRunning { .. }) => {}
         answered => return Ok(answered?),
@@ -88,7 +99,11 @@ async fn rotate(
     rotation: &RotationRequest,
     clock: &Arc<dyn Clock>,
 ) -> Result<KeyList> {
-    let StoreConfig::Embedded { directory } = &config.store;
+    let directory = match (&config.store, &config.signing_keys) {
+        (StoreConfig::Embedded { directory }, _) => directory,
+        (StoreConfig::Redis(_), Some(_)) => bail!(keeper::configured(config.lives)),
+        (StoreConfig::Redis(_), None) => bail!(SHARED),
+    };
     let arguments = serde_json::to_value(rotation)?;
     match control::ask(directory, "rotate-keys", arguments).await {
         Err(AskError::NotRunning { .. }) => {}

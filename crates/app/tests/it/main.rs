@@ -55,6 +55,7 @@ mod local_identity;
 mod pages;
 mod plain_oauth;
 mod recorded;
+mod redis;
 mod refresh;
 mod registration;
 mod restarts;

@@ -1,4 +1,4 @@
-//! What is remembered, bounded, shown and logged.
+//! What is bounded, shown and logged.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,13 +9,13 @@ use url::Url;
 
 use crate::{
     config::{
-        LogConfig, LogLevel, StoreConfig,
+        LogConfig, LogLevel,
         explain::Origin,
         faults::shown,
-        reader::{Place, Reader},
+        reader::Reader,
         values::{self, show_duration, show_size},
     },
-    env::{Platform, Variable, table as variable},
+    env::{Variable, table as variable},
 };
 
 /// Bounds.
@@ -71,87 +71,6 @@ pub(super) fn old_switch(reader: &mut Reader<'_>, variable: &'static Variable) -
 /// Whether to start everything, say so and exit.
 pub(super) fn verify_release(reader: &mut Reader<'_>) -> bool {
     old_switch(reader, &variable::MCP_AUTH_PROXY_VERIFY_RELEASE)
-}
-
-// --- store ---
-
-/// Where sessions are remembered.
-pub(super) fn store(reader: &mut Reader<'_>, on_dyno: bool) -> Option<StoreConfig> {
-    for redis in [&variable::MCP_AUTH_PROXY_REDIS_URL, &variable::REDIS_URL] {
-        reader.contradiction(
-            Place::Plain,
-            redis,
-            if redis.name == variable::REDIS_URL.name {
-                "this release has no Redis engine yet, only the embedded store; unset it, or, if \
-                 it is meant for the MCP server, give it to that as \
-                 MCP_SERVER_RUN_ENV_JSON='{\"REDIS_URL\":\"…\"}'"
-            } else {
-                "this release has no Redis engine yet, only the embedded store; unset it, and set \
-                 MCP_AUTH_PROXY_DATA_DIR to a directory that lasts"
-            },
-        );
-    }
-    if reader
-        .value(&variable::MCP_AUTH_PROXY_REDIS_PREFIX, |_| Ok(()))
-        .is_some()
-    {
-        reader.warn(
-            variable::MCP_AUTH_PROXY_REDIS_PREFIX.name,
-            "has no effect: this release has no Redis engine yet",
-        );
-    }
-    let own = &variable::MCP_AUTH_PROXY_DATA_DIR;
-    if reader.is_given(Place::Plain, own) {
-        let directory = reader.value(own, data_directory)?;
-        return Some(StoreConfig::Embedded { directory });
-    }
-    if on_dyno {
-        let why = ", since DYNO is set: a dyno forgets its disk at each restart (daily), and with \
-                   it every login; this release has no Redis engine yet, which `heroku \
-                   addons:create heroku-redis --as=MCP_AUTH_PROXY_REDIS` will be for. To try it \
-                   all the same, name a directory";
-        reader.missing(Place::Plain, own, why);
-        return None;
-    }
-    let directory = default_directory(reader)?;
-    reader.explain(own, None, directory.display().to_string(), Origin::Default);
-    Some(StoreConfig::Embedded { directory })
-}
-
-fn data_directory(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match std::fs::metadata(&path) {
-        Ok(metadata) if !metadata.is_dir() => Err("it is no directory".to_owned()),
-        Ok(_) | Err(_) => Ok(path),
-    }
-}
-
-/// By the XDG base directory specification, where relative paths count as unset; on macOS by its
-/// own custom.
-fn default_directory(reader: &mut Reader<'_>) -> Option<PathBuf> {
-    let mut absolute = |variable: &'static Variable| {
-        reader
-            .value(variable, |text| Ok(PathBuf::from(text)))
-            .filter(|path| path.is_absolute())
-    };
-    let state = absolute(&variable::XDG_STATE_HOME);
-    let home = absolute(&variable::HOME);
-    let under_home = match reader.platform() {
-        Platform::Unix => ".local/state",
-        Platform::MacOs => "Library/Application Support",
-    };
-    let state = state.or_else(|| home.map(|home| home.join(under_home)));
-    if state.is_none() {
-        let why = ", since neither XDG_STATE_HOME nor HOME says where state may lie";
-        reader.missing(Place::Plain, &variable::MCP_AUTH_PROXY_DATA_DIR, why);
-    }
-    state.map(|state| state.join("mcp-auth-proxy"))
-}
-
-/// Bound of the cache.
-pub(super) fn cache_bytes(reader: &mut Reader<'_>) -> u64 {
-    let own = &variable::MCP_AUTH_PROXY_CACHE_MB;
-    reader.value_or(own, 64, "64", |text| values::count(text, 1 << 20)) << 20
 }
 
 // --- limits ---

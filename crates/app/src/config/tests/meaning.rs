@@ -46,7 +46,9 @@ fn the_least_configuration_serves_with_the_defaults() {
     assert_eq!(config.log.environment, "development");
     assert!(!config.log.json && !config.verify_release && !config.strict_offline_access);
     assert!(config.device_flow);
-    let StoreConfig::Embedded { directory } = &config.store;
+    let StoreConfig::Embedded { directory } = &config.store else {
+        panic!("{:?}", config.store)
+    };
     assert_eq!(
         directory.to_str(),
         Some("/home/me/.local/state/mcp-auth-proxy")
@@ -237,10 +239,46 @@ fn scopes_are_separated_by_spaces_or_commas() {
 }
 
 #[test]
+fn a_server_for_sessions_is_named_by_either_variable() {
+    let redis = |more: &[(&str, &str)]| {
+        let config = config(more);
+        let StoreConfig::Redis(redis) = config.store else {
+            panic!("{:?}", config.store)
+        };
+        redis
+    };
+    let early = ("REDIS_URL", "redis://localhost");
+    let plain = redis(&[early]);
+    assert_eq!(plain.named_by, "REDIS_URL");
+    assert_eq!(plain.address.to_string(), "redis://localhost:6379/0");
+    assert_eq!((plain.prefix.as_str(), plain.verifies), ("oidc:", true));
+
+    let own = (
+        "MCP_AUTH_PROXY_REDIS_URL",
+        "rediss://:hunter2@keys.example:7000/2",
+    );
+    let tls = redis(&[early, own, ("MCP_AUTH_PROXY_REDIS_PREFIX", "mine:")]);
+    assert_eq!(tls.named_by, "MCP_AUTH_PROXY_REDIS_URL");
+    assert_eq!(tls.address.to_string(), "rediss://keys.example:7000/2");
+    assert_eq!((tls.prefix.as_str(), tls.verifies), ("mine:", true));
+    // Heroku's certificate is self-signed; a dyno needs no directory then.
+    assert!(!redis(&[own, ("DYNO", "web.1")]).verifies);
+    let strict = ("MCP_AUTH_PROXY_REDIS_TLS", "verify");
+    assert!(redis(&[own, ("DYNO", "web.1"), strict]).verifies);
+    let shown = explain::render(&config(&[own]));
+    assert!(
+        shown.contains("rediss://keys.example:7000/2") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn state_lies_where_the_platform_has_it() {
     let directory = |environment: &Environment| {
         let (config, _) = loaded_from(environment);
-        let StoreConfig::Embedded { directory } = config.store;
+        let StoreConfig::Embedded { directory } = config.store else {
+            panic!("{:?}", config.store)
+        };
         directory.to_str().unwrap().to_owned()
     };
     assert_eq!(

@@ -202,10 +202,21 @@ fn a_misspelt_name_of_ours_is_told() {
 }
 
 #[test]
-fn a_redis_prefix_without_redis_is_told() {
-    let (_, warnings) = warned(&[("MCP_AUTH_PROXY_REDIS_PREFIX", "oidc:")]);
+fn what_has_no_effect_without_redis_or_with_it_is_told() {
+    let (_, warnings) = warned(&[
+        ("MCP_AUTH_PROXY_REDIS_PREFIX", "oidc:"),
+        ("MCP_AUTH_PROXY_REDIS_TLS", "insecure"),
+    ]);
+    assert_eq!(warnings.len(), 2);
 
-    assert_eq!(warnings.len(), 1);
+    let (config, warnings) = warned(&[
+        ("REDIS_URL", "redis://localhost"),
+        ("MCP_AUTH_PROXY_REDIS_TLS", "insecure"),
+        ("MCP_AUTH_PROXY_DATA_DIR", "x"),
+    ]);
+    assert!(matches!(config.store, StoreConfig::Redis(_)));
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[1].contains("kept in Redis"), "{warnings:?}");
 }
 
 #[test]

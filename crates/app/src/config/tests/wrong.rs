@@ -197,10 +197,16 @@ fn wrong_values_are_told_why() {
         ("MCP_AUTH_PROXY_CACHE_MB", "64 MiB", "no whole number"),
         (
             "MCP_AUTH_PROXY_REDIS_URL",
-            "redis://:hunter2@host",
-            "no Redis engine yet",
+            "http://:hunter2@host",
+            "its scheme is none of",
         ),
-        ("REDIS_URL", "redis://:hunter2@host", "no Redis engine yet"),
+        (
+            "MCP_AUTH_PROXY_REDIS_URL",
+            "redis-sentinel://:hunter2@host",
+            "only a single server",
+        ),
+        ("REDIS_URL", "redis://:hun#ter2@host", "%23"),
+        ("MCP_AUTH_PROXY_STORE_GRACE", "a while", "whole number"),
         ("MCP_AUTH_PROXY_MAX_BODY", "2 GiB", "more than 1 GiB"),
         ("MCP_AUTH_PROXY_SSE_KEEPALIVE", "often", "whole number"),
         ("MCP_AUTH_PROXY_ALLOWED_ORIGINS", "*", "pages of everybody"),
@@ -351,10 +357,36 @@ fn a_dyno_without_a_directory_is_told_what_is_true() {
         "{text}"
     );
     assert!(text.contains("heroku addons:create heroku-redis"), "{text}");
+}
+
+#[test]
+fn what_belongs_to_redis_is_judged_with_it() {
+    let url = ("MCP_AUTH_PROXY_REDIS_URL", "rediss://:hunter2@host");
+    let text = fault(&[url, ("MCP_AUTH_PROXY_REDIS_TLS", "off")]);
+    assert!(text.contains("neither `verify` nor `insecure`"), "{text}");
+    let directory = directory(&[("cert.pem", "x")]);
+    let certificate = path_in(&directory, "cert.pem");
+    let text = fault(&[url, ("MCP_AUTH_PROXY_REDIS_CERT", &certificate)]);
     assert!(
-        text.contains("this release has no Redis engine yet"),
+        text.starts_with("  MCP_AUTH_PROXY_REDIS_KEY is missing"),
         "{text}"
     );
+}
+
+#[test]
+fn keys_that_machines_share_need_a_secret_to_be_sealed_under() {
+    let directory = directory(&[("users.toml", "")]);
+    let users = path_in(&directory, "users.toml");
+    let least = environment_without(&[
+        "IDENTITY_SERVER_URL",
+        "IDENTITY_CLIENT_ID",
+        "IDENTITY_CLIENT_SECRET",
+    ]);
+    let local = least
+        .with("MCP_AUTH_PROXY_USERS_FILE", &users)
+        .with("REDIS_URL", "redis://localhost");
+    let text = refused_from(&local);
+    assert!(text.contains("OIDC_PROVIDER_JWKS is missing"), "{text}");
 }
 
 #[test]

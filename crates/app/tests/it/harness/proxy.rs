@@ -15,6 +15,7 @@ use testkit::{
     port::Port,
     process::{Process, START},
     provider::{CLIENT_ID, CLIENT_SECRET, Provider},
+    redis::Redis,
     wait,
     witness::Witness,
 };
@@ -93,6 +94,17 @@ impl ProxyBuilder {
 
     pub(crate) fn server(self, url: &Url) -> Self {
         self.env("MCP_SERVER_URL", url.as_str())
+    }
+
+    /// Keeps its sessions there.
+    pub(crate) fn redis(self, redis: &Redis) -> Self {
+        self.env("MCP_AUTH_PROXY_REDIS_URL", &redis.url())
+    }
+
+    /// Another machine behind the router at `public`, which sends this one's share to it.
+    pub(crate) fn serving(mut self, public: &str) -> Result<Self> {
+        self.public = Some(Url::parse(public)?);
+        Ok(self.env("BASE_URL", public))
     }
 
     pub(crate) fn provider(self, provider: &Provider) -> Self {
