@@ -1,6 +1,6 @@
 //! How a conversation is written down.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -77,10 +77,13 @@ pub(super) struct Call {
     pub(super) json: Option<Value>,
     #[serde(default)]
     pub(super) form: Option<BTreeMap<String, String>>,
+    /// From which of the client's addresses, where it comes over the internet.
+    #[serde(default)]
+    pub(super) from: Option<IpAddr>,
     /// Id and secret in the `Authorization` header.
     #[serde(default)]
     pub(super) basic: Option<(String, String)>,
-    pub(super) expect: Expect,
+    pub(super) expect: Box<Expect>,
     /// The name under which the answer is kept for later placeholders.
     #[serde(default)]
     pub(super) keep: Option<String>,
@@ -135,6 +138,9 @@ pub(super) struct Tool {
     #[serde(default)]
     pub(super) url: Option<String>,
     pub(super) token: String,
+    /// From which of the client's addresses, where it comes over the internet.
+    #[serde(default)]
+    pub(super) from: Option<IpAddr>,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
     /// Whose token the MCP server must see.

@@ -1,13 +1,13 @@
 //! Walks a recording.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use serde_json::{Map, Value, json};
 use testkit::{
     client::{challenge, random_text},
-    http::Reply,
+    http::{Http, Reply},
     recorder::{Answer, Recorder},
 };
 use url::Url;
@@ -72,6 +72,11 @@ struct Replay {
 impl Replay {
     async fn begin(recording: &Recording) -> Result<Self> {
         let mut builder = Stage::builder()?;
+        let moves = recording.steps.iter().any(|step| match step {
+            Step::Call(Call { from, .. }) | Step::Tool(Tool { from, .. }) => from.is_some(),
+            Step::Login(_) | Step::Page(_) => false,
+        });
+        ensure!(!moves || recording.cloud, "only the cloud has addresses");
         if recording.cloud {
             builder = builder.behind_router()?;
         }
@@ -107,6 +112,11 @@ impl Replay {
         }
     }
 
+    fn http(&self, from: Option<IpAddr>) -> Result<Http> {
+        let http = self.stage.http()?;
+        Ok(from.map_or_else(|| http.clone(), |address| http.from(address)))
+    }
+
     async fn call(&mut self, call: &Call) -> Result<()> {
         let names = &self.names;
         let method = match (&call.method, &call.json, &call.form) {
@@ -115,7 +125,7 @@ impl Replay {
             (None, ..) => Method::POST,
         };
         let url = Url::parse(&names.fill(&call.url)?)?;
-        let mut request = self.stage.http()?.request(method, &url);
+        let mut request = self.http(call.from)?.request(method, &url);
         for (name, value) in &call.headers {
             request = request.header(name, names.fill(value)?);
         }
@@ -230,8 +240,7 @@ impl Replay {
     async fn tool(&mut self, tool: &Tool) -> Result<()> {
         let url = tool.url.as_deref().unwrap_or("{mcp}");
         let mut request = self
-            .stage
-            .http()?
+            .http(tool.from)?
             .post(&Url::parse(&self.names.fill(url)?)?)
             .bearer_auth(self.names.fill(&tool.token)?)
             .header("accept", "application/json, text/event-stream")
