@@ -36,10 +36,13 @@ const STALE_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Between two fetches of a document that is still fresh, because it lacked something.
 const FORCED_AFTER: Duration = Duration::from_secs(10);
-/// Bytes of documents remembered.
+/// Memory for documents, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
+/// What a document costs in memory, by its length: as values and keys it takes more room than as
+/// text.
+const EXPANSION: u64 = 4;
 /// What remembering costs beside the document.
-const OVERHEAD_BYTES: u64 = 512;
+const OVERHEAD_BYTES: u64 = 1024;
 /// Few, so that each can hold many of the largest documents.
 const SHARDS: usize = 4;
 
@@ -296,6 +299,6 @@ impl<T> Clone for Entry<T> {
 
 impl<T> Weighter<String, Entry<T>> for ByBytes {
     fn weight(&self, url: &String, entry: &Entry<T>) -> u64 {
-        url.len() as u64 + entry.bytes + OVERHEAD_BYTES
+        url.len() as u64 + EXPANSION * entry.bytes + OVERHEAD_BYTES
     }
 }

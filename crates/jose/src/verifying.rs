@@ -93,6 +93,9 @@ pub fn unverified_claims(token: &str) -> Result<Map<String, Value>, InvalidToken
 impl VerifyingKeys {
     /// Keys of one set that are looked at; no honest set comes near.
     pub const MAX_KEYS: usize = 128;
+    /// Keys that one token is tried with: a token that does not name its key, or names one that many
+    /// bear, must not cost a signature check for each key of a large set.
+    pub const MAX_TRIED: usize = 16;
     /// The longest token that is looked at, in bytes.
     pub const MAX_TOKEN_BYTES: usize = 128 * 1024;
 
@@ -129,7 +132,8 @@ impl VerifyingKeys {
             return Err(InvalidToken::UnknownKey);
         }
         let message = parts.signed.as_bytes();
-        if candidates.any(|key| key.verifies(parts.algorithm, message, &parts.signature)) {
+        let mut tried = candidates.take(Self::MAX_TRIED);
+        if tried.any(|key| key.verifies(parts.algorithm, message, &parts.signature)) {
             parts.verified()
         } else {
             Err(InvalidToken::Signature)

@@ -237,11 +237,14 @@ fn name(members: &Members) -> Result<Option<String>, InvalidClientMetadata> {
     Ok((!name.is_empty()).then(|| name.to_owned()))
 }
 
-/// Zero-width and bidirectional formatting characters.
+/// What shows nothing or turns the direction of writing: zero-width and bidirectional formatting
+/// characters, and those that are letters or symbols by name and blank on the screen.
 fn is_invisible(character: char) -> bool {
     matches!(character,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn web_uri(
@@ -257,11 +260,17 @@ fn web_uri(
     if uri.len() > MAX_URI_BYTES {
         return Err(wrong(member, "is longer than 2048 bytes"));
     }
-    let web = Url::parse(uri).is_ok_and(|url| matches!(url.scheme(), "https" | "http"));
+    // User information is there to make a host look like another; one of these is shown to people.
+    let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none();
+    let web =
+        Url::parse(uri).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && is_plain(&url));
     if web && uri.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(Some(uri.to_owned()))
     } else {
-        Err(wrong(member, "must be an absolute https or http URL"))
+        Err(wrong(
+            member,
+            "must be an absolute https or http URL without user information",
+        ))
     }
 }
 

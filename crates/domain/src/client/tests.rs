@@ -48,6 +48,43 @@ fn unknown_members_are_neither_read_nor_kept() {
 }
 
 #[test]
+fn of_keys_only_what_their_use_needs_is_kept() {
+    let with = |keys: Value| {
+        parse(&json!({
+            "redirect_uris": ["https://a.example/cb"],
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": { "keys": keys, "more": [[], []] },
+        }))
+    };
+    let metadata = with(json!([
+        { "kty": "EC", "crv": "P-256", "x": "AQ", "y": "Ag", "kid": "1", "use": "sig" },
+        { "kty": "RSA", "n": "Aw", "e": "AQAB", "alg": "RS256", "x5c": ["MII"], "more": { "a": 0 } },
+        { "kty": "OKP", "x": 7, "key_ops": ["verify", "verify", "walk", {}] },
+    ]));
+    assert_eq!(
+        metadata.unwrap().jwks,
+        Some(json!({ "keys": [
+            { "kty": "EC", "crv": "P-256", "x": "AQ", "y": "Ag", "kid": "1", "use": "sig" },
+            { "kty": "RSA", "n": "Aw", "e": "AQAB", "alg": "RS256" },
+            { "kty": "OKP", "key_ops": ["verify"] },
+        ] }))
+    );
+    // Each of these takes up many times its text in memory, and any client may publish it.
+    for keys in [
+        json!(vec![json!({ "a": 0 }); 33]),
+        json!([0]),
+        json!([[]]),
+        json!([null]),
+    ] {
+        let wrong = with(keys.clone()).unwrap_err();
+        assert!(
+            matches!(wrong, InvalidClientMetadata::Member { member: "jwks", .. }),
+            "{keys}"
+        );
+    }
+}
+
+#[test]
 fn each_wrong_member_is_named() {
     let long = "x".repeat(3000);
     for (member, value) in [
@@ -58,6 +95,9 @@ fn each_wrong_member_is_named() {
         ("client_uri", json!(format!("https://a.example/{long}"))),
         ("client_name", json!(long)),
         ("client_name", json!("evil\u{202e}txt.exe")),
+        ("client_name", json!("\u{3164}")),
+        ("client_name", json!("Claude\u{2800}")),
+        ("client_uri", json!("https://claude.ai@evil.example/")),
         ("client_name", json!(["a"])),
         ("scope", json!("a\"b")),
         ("token_endpoint_auth_method", json!("client_secret_jwt")),

@@ -219,6 +219,26 @@ fn keys_are_found_by_kid_else_by_trying() {
 }
 
 #[test]
+fn a_token_is_tried_with_so_many_keys_and_no_more() {
+    let signing = signer(SigningAlgorithm::Es256, None);
+    let other = signer(SigningAlgorithm::Es256, None);
+    let after = |count: usize| {
+        let mut keys = vec![public(&other); count];
+        keys.push(public(&signing));
+        verifier(keys.into_iter().map(|key| without(key, "kid")))
+    };
+    let token = token(&signing);
+    let last = VerifyingKeys::MAX_TRIED - 1;
+    assert!(after(last).verify(&token).is_ok());
+    let beyond = after(last + 1).verify(&token);
+    assert_eq!(beyond.unwrap_err(), InvalidToken::Signature);
+    // Whoever names the key may have as many as are read.
+    let mut named = vec![public(&other); VerifyingKeys::MAX_KEYS - 1];
+    named.push(public(&signing));
+    assert!(verifier(named).verify(&token).is_ok());
+}
+
+#[test]
 fn what_is_no_token_or_no_set_is_refused() {
     let keys = signer(SigningAlgorithm::Es256, None);
     let trusted = verifier([public(&keys)]);
