@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::testing::TestServer;
 
 fn client() -> Client {
     let metadata = json!({ "redirect_uris": ["http://127.0.0.1/cb"], "client_name": "Tool" });
@@ -32,6 +33,24 @@ fn a_record_of_another_format_is_not_guessed_at() {
     let mut record = encode(&client(), None).unwrap();
     record[0] = FORMAT + 1;
     assert_eq!(decode(&record), None);
+}
+
+/// Whoever turns metadata documents off wants none of their clients any more.
+#[tokio::test]
+async fn a_copy_of_a_document_speaks_for_nobody_once_documents_are_off() {
+    let server = TestServer::start();
+    let clients = &server.server.clients;
+    let described = Client {
+        id: ClientId::parse("https://client.example/oauth.json").unwrap(),
+        ..client()
+    };
+    for kept in [&described, &client()] {
+        clients.register(kept, None).await.unwrap();
+    }
+    let asker = ClientNetwork::of([192, 0, 2, 1].into());
+    let found = async |id| clients.find(id, asker).await.unwrap().is_some();
+    assert!(!found(&described.id).await);
+    assert!(found(&client().id).await);
 }
 
 proptest! {

@@ -64,17 +64,17 @@ pub(super) async fn show(
 
 pub(super) async fn submit(
     State(server): State<Shared>,
-    visit: Visit,
+    mut visit: Visit,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    judge(&server, &visit, body)
+    judge(&server, &mut visit, body)
         .await
         .unwrap_or_else(|trouble| server.tell(&visit, trouble))
 }
 
 async fn judge(
     server: &AuthServer,
-    visit: &Visit,
+    visit: &mut Visit,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Trouble> {
     if !visit.is_sent_by_us {
@@ -82,7 +82,7 @@ async fn judge(
     }
     let body = body.map_err(|rejection| too_large(&rejection))?;
     let parameters = Parameters::parse(&body).map_err(|error| unreadable(&error))?;
-    let browser = visit.browser.as_ref().ok_or_else(no_cookie)?;
+    let browser = visit.browser.clone().ok_or_else(no_cookie)?;
     let typed = parameters.get("user_code").unwrap_or_default();
     let was_prefilled = parameters.get("prefilled") == Some("true");
     let again = |status, error: String| {
@@ -98,11 +98,12 @@ async fn judge(
             FORGOTTEN_TICK.to_owned(),
         ));
     }
+    // Whatever comes of it: a wrong code is a guess, and each right one begins an interaction.
+    server.charge(visit)?;
     let network = visit.context.network();
-    match device::enter(server, typed, browser, network).await {
+    match device::enter(server, typed, &browser, network).await {
         Ok(id) => Ok(see_other(&path::of(server, path::INTERACTION, id))),
         Err(error @ (EnterError::Malformed | EnterError::Unknown)) => {
-            server.limits.charge(network)?;
             tracing::info!(
                 request.id = %visit.context.id, client.network = %network, cause = %error,
                 "a user code was refused",

@@ -141,6 +141,7 @@ impl From<ClientAuthenticationError> for Refusal {
             | Error::SecretUnexpected
             | Error::SecretWrong => Self::new(OAuthErrorCode::InvalidClient, error),
             Error::Document(fault) => fault.into(),
+            Error::TooMany(too_many) => too_many.into(),
             Error::Unavailable(fault) => fault.into(),
         }
     }

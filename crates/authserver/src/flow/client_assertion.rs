@@ -18,7 +18,10 @@ use serde_json::{Map, Value};
 use store::{StoreUnavailable, seal::sha256};
 
 use super::patience::Patience;
-use crate::clients::{Clients, keys::KeyFault};
+use crate::{
+    clients::{Clients, keys::KeyFault},
+    limits::TooMany,
+};
 
 /// What a client claims by RFC 7521 §4.2.
 pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -65,6 +68,9 @@ pub(crate) enum AssertionError {
     /// The client's keys cannot be had.
     #[error("the client's keys cannot be used: {0}")]
     Keys(FetchError),
+    /// Its network shows very many.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// A passing fault.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
@@ -106,6 +112,8 @@ pub(crate) async fn check(
     if client.metadata.token_endpoint_auth_method != TokenEndpointAuthMethod::PrivateKeyJwt {
         return Err(AssertionError::NotRegistered);
     }
+    // Before anything that costs: a look at keys, a signature, and a mark that stays for an hour.
+    clients.charge_assertion(expected.network)?;
     let verified = clients
         .verify(client, shown.jwt.0, expected.network)
         .await?;

@@ -12,7 +12,10 @@ use super::{
     client_assertion::{self, AssertionError, Expected, ShownAssertion},
     patience::Patience,
 };
-use crate::clients::{Clients, FindError, documents::DocumentFault};
+use crate::{
+    clients::{Clients, FindError, documents::DocumentFault},
+    limits::TooMany,
+};
 
 /// What a request shows of its client.
 #[derive(Debug)]
@@ -68,6 +71,9 @@ pub(crate) enum ClientAuthenticationError {
     /// Its metadata document does not make it known.
     #[error(transparent)]
     Document(DocumentFault),
+    /// Its network shows more assertions than honest clients do.
+    #[error(transparent)]
+    TooMany(TooMany),
     /// A passing fault.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
@@ -78,6 +84,7 @@ impl From<AssertionError> for ClientAuthenticationError {
     fn from(error: AssertionError) -> Self {
         match error {
             AssertionError::Unavailable(fault) => Self::Unavailable(fault),
+            AssertionError::TooMany(too_many) => Self::TooMany(too_many),
             AssertionError::Keys(error) if error.is_passing() => {
                 Self::Document(DocumentFault::Keys(error))
             }

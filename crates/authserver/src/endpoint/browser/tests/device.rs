@@ -366,6 +366,27 @@ async fn wrong_codes_use_up_the_budget_of_their_address() {
     assert_eq!(statuses, [422, 422, 422, 429]);
 }
 
+/// Each one begins an interaction, of which a server keeps only so many.
+#[tokio::test]
+async fn right_codes_use_up_the_budget_of_their_address_too() {
+    let world = World::of(Plan {
+        requests: Some(5),
+        ..Plan::default()
+    })
+    .await;
+    // Two of them go for the registration and the code.
+    let device = Device::begin(&world).await;
+    let mut browser = Browser::default();
+    browser.get(&world, "/device").await;
+    let form = [("user_code", device.user_code.as_str())];
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        let reply = browser.post(&world, "/device", &form).await;
+        statuses.push(reply.status.as_u16());
+    }
+    assert_eq!(statuses, [303, 303, 303, 429]);
+}
+
 /// Between approval and collection everything is in the store, and none of it opens anything.
 #[tokio::test]
 async fn the_store_reveals_nothing_of_a_device_that_was_approved() {

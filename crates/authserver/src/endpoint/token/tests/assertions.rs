@@ -311,6 +311,33 @@ async fn a_described_client_signs_by_the_keys_in_its_document() {
     assert_refused(&bare, 401, "invalid_client");
 }
 
+/// Each costs a look at keys and, where it is right, a mark that stays in the store for an hour; and
+/// anybody may register keys.
+#[tokio::test]
+async fn a_flood_of_assertions_is_held_back_before_anybody_looks_at_them() {
+    let server = server();
+    let signer = Signer::registered(&server).await;
+    let code = server.code(&signer.id).await;
+    let stranger = Signer {
+        id: signer.id.clone(),
+        keys: signing_keys(),
+    };
+    let wrong = stranger.assertion(&server, "1");
+    let mut shown = 0_u32;
+    let refused = loop {
+        let answer = redeem(&server, &code, &signer.id, &wrong).await;
+        if answer.status != 401 {
+            break answer;
+        }
+        shown += 1;
+        assert!(shown < 20_000, "nothing holds the flood back");
+    };
+    assert!(shown >= 600, "{shown}");
+    // Clients keep their tokens on this one.
+    assert_refused(&refused, 429, "temporarily_unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+}
+
 #[tokio::test]
 async fn registrations_that_could_never_prove_anything_are_refused() {
     let server = server();
