@@ -120,10 +120,16 @@ impl Connector {
             .filter(|address| target.admits(*address))
             .take(MAX_ADDRESSES)
             .collect();
-        if admitted.is_empty() {
-            return Err(FetchError::NotPublic);
+        if !admitted.is_empty() {
+            return Ok(admitted);
         }
-        Ok(admitted)
+        match &target.host {
+            Host::Domain(name) => {
+                tracing::debug!(host = %name, "a name leads to no address on the public internet");
+                Err(FetchError::Unresolved)
+            }
+            Host::Ipv4(_) | Host::Ipv6(_) => Err(FetchError::NotPublic),
+        }
     }
 }
 

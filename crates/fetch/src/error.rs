@@ -11,11 +11,12 @@ pub enum FetchError {
     /// Such a URL is never fetched.
     #[error("its address is not fetched: {0}")]
     Url(&'static str),
-    /// The host has no address on the public internet.
+    /// The host is an address, and not one of the public internet.
     #[error("its host is not on the public internet")]
     NotPublic,
-    /// The name could not be resolved.
-    #[error("its host name could not be resolved")]
+    /// The name is not known, or leads behind the fence. Which of them is not told: else whoever asks
+    /// could find out the names of an inner network, one after the other.
+    #[error("its host name leads to no address on the public internet")]
     Unresolved,
     /// No connection, or it broke.
     #[error("its host could not be reached: {0}")]

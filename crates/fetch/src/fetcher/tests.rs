@@ -45,7 +45,7 @@ async fn this_machine_is_not_reached_unless_development_says_so() {
     assert_eq!(fetched.unwrap_err(), FetchError::NotPublic);
     let by_name = format!("https://localhost:{}/meta", origin.port());
     let fetched = fetcher.fetch(&by_name.parse().unwrap(), ASKER).await;
-    assert_eq!(fetched.unwrap_err(), FetchError::NotPublic);
+    assert_eq!(fetched.unwrap_err(), FetchError::Unresolved);
     assert!(origin.seen().is_empty());
 }
 
@@ -57,9 +57,21 @@ async fn a_name_that_leads_to_this_machine_is_refused_even_in_development() {
         let fetcher = Fetcher::with_resolver(&origin.settings(true), resolver).unwrap();
         let url = format!("https://rebound.example:{}/meta", origin.port());
         let fetched = fetcher.fetch(&url.parse().unwrap(), ASKER).await;
-        assert_eq!(fetched.unwrap_err(), FetchError::NotPublic, "{address}");
+        assert_eq!(fetched.unwrap_err(), FetchError::Unresolved, "{address}");
     }
     assert!(origin.seen().is_empty());
+}
+
+#[tokio::test]
+async fn whether_an_inner_name_is_taken_cannot_be_found_out() {
+    let origin = Origin::tls().await;
+    let ask = async |addresses: Vec<IpAddr>| {
+        let resolver = Box::new(FixedResolver(addresses));
+        let fetcher = Fetcher::with_resolver(&origin.settings(false), resolver).unwrap();
+        let url = "https://database.inner.example/meta".parse().unwrap();
+        fetcher.fetch(&url, ASKER).await.unwrap_err()
+    };
+    assert_eq!(ask(vec![[10, 0, 0, 1].into()]).await, ask(Vec::new()).await);
 }
 
 #[tokio::test]
