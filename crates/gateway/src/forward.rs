@@ -239,7 +239,8 @@ impl Gateway {
         server.headers.prepare(&mut parts.headers, context, None);
         let method = parts.method;
         let mut outgoing = Outgoing::new(method.clone(), asked.clone().into(), parts.headers, None);
-        let (response, connection) = send(server, &mut outgoing, None, log).await?;
+        let (mut response, connection) = send(server, &mut outgoing, None, log).await?;
+        headers::confine(response.headers_mut());
         Ok(self.passing(server, "", &method, response, connection, None))
     }
 

@@ -11,8 +11,8 @@ use grants::IdentityToken;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, LOCATION, TE,
-        TRANSFER_ENCODING, USER_AGENT,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, FORWARDED, HOST,
+        LOCATION, TE, TRANSFER_ENCODING, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
     },
 };
 use url::Url;
@@ -29,6 +29,31 @@ const X_DYNAMIC_CLIENT_ID: HeaderName = HeaderName::from_static("x-dynamic-clien
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Of browsers, and of the proxies that log people in before a server: one that stood behind such a
+/// proxy may still believe who they say the user is.
+const TAKEN_PREFIXES: [&str; 16] = [
+    "sec-",
+    "x-forwarded-",
+    "x-auth-request-",
+    "x-remote-",
+    "remote-",
+    "cf-access-",
+    "ssl-client-",
+    "x-ssl-client-",
+    "x-amzn-oidc-",
+    "x-authentik-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-ms-client-principal",
+    "x-pomerium-",
+    "x-vouch-",
+    "x-webauth-",
+];
+/// Everything that a page usually does, but `allow-same-origin`. It joins the answer's own policy.
+const SANDBOX: HeaderValue = HeaderValue::from_static(
+    "sandbox allow-downloads allow-forms allow-modals allow-popups \
+     allow-popups-to-escape-sandbox allow-scripts",
+);
 const DEFAULT_USER_AGENT: HeaderValue = HeaderValue::from_static("MCP-Auth-Proxy");
 
 /// What each request to one MCP server is told, made once.
@@ -147,6 +172,13 @@ impl RequestHeaders {
 pub(crate) fn clean_response(headers: &mut HeaderMap) {
     remove_connection_named(headers);
     remove_where(headers, is_taken_from_response);
+}
+
+/// Keeps an answer that any browser may open from acting as a page of ours: a script in it could give
+/// consent in its reader's name. As a page of no origin it works, and can do nothing here.
+pub(crate) fn confine(headers: &mut HeaderMap) {
+    headers.append(CONTENT_SECURITY_POLICY, SANDBOX);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 /// Takes out of a request's trailers what its headers may not hold either.
@@ -284,21 +316,31 @@ fn is_taken_from_request(name: &str) -> bool {
         || matches!(
             hyphenated.as_ref(),
             "authorization"
+                | "cf-connecting-ip"
+                | "cf-connecting-ipv6"
+                | "client-cert"
+                | "client-cert-chain"
                 | "cookie"
                 | "cookie2"
                 | "expect"
+                | "fastly-client-ip"
                 | "forwarded"
                 | "http2-settings"
                 | "origin"
                 // CGI programs take it for the variable `HTTP_PROXY`.
                 | "proxy"
                 | "referer"
-                | "remote-user"
                 | "true-client-ip"
                 | "x-authorization-scope"
+                | "x-client-cert"
                 | "x-client-ip"
+                | "x-cluster-client-ip"
                 | "x-dynamic-client-id"
                 | "x-forwarded"
+                // Some servers act by these instead of by the method.
+                | "x-http-method"
+                | "x-http-method-override"
+                | "x-method-override"
                 // Some frameworks route by these instead of by the path that was checked.
                 | "x-original-host"
                 | "x-original-url"
@@ -306,7 +348,7 @@ fn is_taken_from_request(name: &str) -> bool {
                 | "x-request-id"
                 | "x-rewrite-url"
         )
-        || ["sec-", "x-forwarded-", "x-auth-request-", "x-remote-"]
+        || TAKEN_PREFIXES
             .iter()
             .any(|prefix| hyphenated.starts_with(prefix))
 }

@@ -187,15 +187,22 @@ async fn public_paths_pass_without_a_token_and_without_an_identity() -> Result<(
     let request = stage
         .http()?
         .get(&url)
-        .header("x-dynamic-client-id", "forged");
+        .header("x-dynamic-client-id", "forged")
+        .header("x-http-method-override", "DELETE");
     let reply = Reply::to(request).await?;
     assert_eq!(reply.json()?["proof"], 1);
+    // No page of the MCP server may act as one of ours.
+    let policy = reply.header("content-security-policy");
+    assert!(policy.starts_with("sandbox "), "{policy}");
+    assert!(!policy.contains("allow-same-origin"), "{policy}");
+    assert_eq!(reply.header("x-content-type-options"), "nosniff");
     let arrived = stage.recorder.last().unwrap();
     assert_eq!(arrived.uri, challenge);
     for absent in [
         "authorization",
         "x-authorization-scope",
         "x-dynamic-client-id",
+        "x-http-method-override",
     ] {
         assert!(!arrived.headers.contains_key(absent), "{absent}");
     }
