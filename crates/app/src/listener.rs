@@ -1,5 +1,7 @@
 //! Accepts connections and serves HTTP on them, within bounds, until told to stop.
 
+mod first_bytes;
+
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
@@ -15,6 +17,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::first_bytes::FirstBytes;
 use crate::{config::Listen, edge::Edge, open_files};
 
 /// Connections served at once; more wait in the system's queue.
@@ -221,7 +224,8 @@ impl Acceptor {
                 let edge = Arc::clone(&edge);
                 async move { Ok::<_, Infallible>(edge.answer(request, peer).await) }
             });
-            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+            let stream = TokioIo::new(FirstBytes::new(stream, HEADER_TIMEOUT));
+            let mut connection = pin!(http.serve_connection(stream, service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = draining.cancelled() => {
