@@ -26,6 +26,7 @@ use self::{
 };
 use crate::{
     Settings,
+    flow::guesses::SecretGuesses,
     limits::{RequestLimits, TooMany},
     server::Limits,
 };
@@ -84,6 +85,7 @@ pub(crate) struct Clients {
     keys: Option<PublishedKeys>,
     audiences: [String; 3],
     assertions: RequestLimits,
+    secret_guesses: SecretGuesses,
 }
 
 /// Why a client could not be looked up.
@@ -124,6 +126,7 @@ impl Clients {
             keys,
             audiences: settings.assertion_audiences(),
             assertions: RequestLimits::new(ASSERTIONS),
+            secret_guesses: SecretGuesses::default(),
             store,
             clock,
             extended: Cache::new(REMEMBERED),
@@ -300,6 +303,34 @@ impl Clients {
         self.assertions.charge(network)
     }
 
+    /// Judges a secret that an operator chose, and that may be short enough to be guessed. Whoever
+    /// has shown many wrong ones has to wait, whether or not this one is right: a refusal that comes
+    /// behind the comparison would hold nobody back.
+    ///
+    /// # Errors
+    /// If the network has to wait.
+    pub(crate) fn guess<T, E>(
+        &self,
+        client: &ClientId,
+        network: ClientNetwork,
+        judge: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<T, E>, TooMany> {
+        let guess = self
+            .secret_guesses
+            .begin((client.clone(), network), self.now())
+            .map_err(|retry_after| TooMany { retry_after })?;
+        let judged = judge();
+        if judged.is_ok() {
+            self.secret_guesses.was_right(guess);
+        }
+        Ok(judged)
+    }
+
+    /// Whether the configuration names the client.
+    pub(crate) fn is_preregistered(&self, id: &ClientId) -> bool {
+        self.preregistered.contains_key(id)
+    }
+
     /// What an assertion may be meant for.
     pub(crate) fn audiences(&self) -> &[String] {
         &self.audiences
@@ -328,7 +359,7 @@ impl Clients {
     /// # Errors
     /// If the store is away.
     pub(crate) async fn keep(&self, id: &ClientId) -> Result<bool, StoreUnavailable> {
-        if self.preregistered.contains_key(id) {
+        if self.is_preregistered(id) {
             return Ok(true);
         }
         match &self.documents {

@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod client_assertion;
 pub(crate) mod client_authentication;
 pub(crate) mod device;
+pub(crate) mod guesses;
 pub(crate) mod interaction;
 pub(crate) mod introspection;
 pub(crate) mod login;

@@ -26,7 +26,7 @@ use store::Store;
 use crate::{
     clients::{Clients, documents::ClientDocumentSettings},
     endpoint::{self, KeyDocument, error},
-    flow::{device::guesses::CodeGuesses, login::throttle::LoginThrottle},
+    flow::{guesses::CodeGuesses, login::throttle::LoginThrottle},
     limits::RequestLimits,
     pages::Pages,
     per_keys::PerKeys,

@@ -71,9 +71,9 @@ pub(crate) enum ClientAuthenticationError {
     /// Its metadata document does not make it known.
     #[error(transparent)]
     Document(DocumentFault),
-    /// Its network shows more assertions than honest clients do.
+    /// Its network has shown many wrong secrets, or more assertions than honest clients do.
     #[error(transparent)]
-    TooMany(TooMany),
+    TooMany(#[from] TooMany),
     /// A passing fault.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
@@ -123,6 +123,10 @@ pub(crate) async fn authenticate(
         .ok_or(ClientAuthenticationError::Unknown)?;
     match proof {
         Proof::None => check_secret(&client, None)?,
+        Proof::Secret(secret) if clients.is_preregistered(&client.id) => {
+            let judge = || check_secret(&client, Some(&secret));
+            clients.guess(&client.id, network, judge)??;
+        }
         Proof::Secret(secret) => check_secret(&client, Some(&secret))?,
         Proof::Assertion(assertion) => {
             let expected = Expected {

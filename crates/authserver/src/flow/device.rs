@@ -2,8 +2,6 @@
 //!
 //! After that it is a login like any other: consent, then the identity provider.
 
-pub(crate) mod guesses;
-
 use std::{net::IpAddr, time::Duration};
 
 use domain::{

@@ -94,10 +94,14 @@ async fn authenticate<'a>(
     patience: Patience,
 ) -> Result<Asker<'a>, IntrospectionError> {
     if let Some(secret) = secret_of_mcp_server(&shown) {
-        let found = by_secret(&server.settings.resources, secret);
-        return found
-            .map(Asker::McpServer)
-            .ok_or(IntrospectionError::McpServerSecret);
+        let wrong = IntrospectionError::McpServerSecret;
+        let id = ClientId::parse(MCP_SERVER_CLIENT_ID)
+            .map_err(|_| IntrospectionError::McpServerSecret)?;
+        let judge = || by_secret(&server.settings.resources, secret).ok_or(wrong);
+        let guessed = server.clients.guess(&id, network, judge);
+        return guessed
+            .map_err(ClientAuthenticationError::from)?
+            .map(Asker::McpServer);
     }
     let client =
         client_authentication::authenticate(&server.clients, shown, network, patience).await?;

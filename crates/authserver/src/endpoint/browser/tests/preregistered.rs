@@ -61,6 +61,26 @@ async fn redeem(world: &World, code: &str, secret: &str) -> (StatusCode, Value) 
     (reply.status, serde_json::from_str(&reply.body).unwrap())
 }
 
+/// An operator may have chosen a short one (RFC 6749 §2.3.1).
+#[tokio::test]
+async fn secrets_that_an_operator_chose_cannot_be_guessed_one_after_the_other() {
+    let world = world_with(portal()).await;
+    for number in 0..10 {
+        let (status, error) = redeem(&world, "code", &format!("guess {number}")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{error}");
+    }
+    // Not even the right one is let in now, and clients keep their tokens on this answer.
+    let (status, error) = redeem(&world, "code", SECRET).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{error}");
+    assert_eq!(error["error"], "temporarily_unavailable");
+    world.clock.forward(30);
+    for _ in 0..3 {
+        let (status, error) = redeem(&world, "code", SECRET).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{error}");
+        assert_eq!(error["error"], "invalid_grant");
+    }
+}
+
 #[tokio::test]
 async fn a_client_of_the_configuration_logs_in_without_registering_and_never_expires() {
     let world = world_with(portal()).await;

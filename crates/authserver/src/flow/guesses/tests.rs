@@ -75,11 +75,11 @@ fn a_flood_of_addresses_is_bounded_and_keeps_the_worst() {
     }
     guesses.with(|counted| {
         for number in 1..=20_000 {
-            make_room(&mut counted.addresses, START);
-            let address = counted.addresses.entry(network(number)).or_default();
+            make_room(&mut counted.askers, START);
+            let address = counted.askers.entry(network(number)).or_default();
             address.charge(OF_ADDRESS, START);
         }
-        assert!(counted.addresses.len() <= MAX_ADDRESSES);
+        assert!(counted.askers.len() <= MAX_ASKERS);
     });
     guesses.begin(network(0), START).unwrap_err();
 }
