@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::http::HeaderValue;
 use domain::time::Clock as _;
 use proptest::prelude::*;
@@ -197,6 +199,27 @@ fn the_signed_form_must_be_asked_for_by_name() {
             "{accept}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_secret_of_an_mcp_server_cannot_be_guessed_one_after_the_other() {
+    let server = TestServer::start();
+    let show = async |authorization: String| {
+        let headers = [("authorization", authorization.as_str())];
+        let answer = server.post_with(PATH, &headers, &[("token", "none")]).await;
+        answer.status
+    };
+    // However often it is shown, the right one holds nobody back.
+    for _ in 0..20 {
+        assert_eq!(show(mcp_server()).await, 200);
+    }
+    for number in 0..10 {
+        let wrong = basic("mcp-server", &number.to_string());
+        assert_eq!(show(wrong).await, 401);
+    }
+    assert_eq!(show(mcp_server()).await, 429);
+    server.clock.advance(Duration::from_secs(30));
+    assert_eq!(show(mcp_server()).await, 200);
 }
 
 #[tokio::test]
