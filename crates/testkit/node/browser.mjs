@@ -90,6 +90,7 @@ const commands = {
     await page.waitForURL((url) => url.href.startsWith(prefix), { timeout: 20000, waitUntil: 'load' });
     return page.url();
   },
+  appear: ({ selector }) => page.locator(selector).first().waitFor({ timeout: 20000 }),
   wait_for_text: async ({ text }) => { await page.getByText(text).first().waitFor({ timeout: 20000 }); },
   // Waits until the browser asks for an address that begins like this, whether or not it answers.
   arrival: async ({ prefix }) => {

@@ -72,6 +72,56 @@ impl Chromium {
         self.command("goto", json!({ "url": url })).await
     }
 
+    /// Clicks the first thing that fits, once it can be clicked.
+    ///
+    /// # Errors
+    /// If there is none; a picture shows what there is.
+    pub async fn click(&mut self, selector: &str) -> Result<()> {
+        self.act("click", json!({ "selector": selector })).await
+    }
+
+    /// Fills in a field, once it is there.
+    ///
+    /// # Errors
+    /// If there is none; a picture shows what there is.
+    pub async fn fill(&mut self, selector: &str, text: &str) -> Result<()> {
+        self.act("fill", json!({ "selector": selector, "text": text }))
+            .await
+    }
+
+    /// Ticks a box, once it is there.
+    ///
+    /// # Errors
+    /// If there is none; a picture shows what there is.
+    pub async fn tick(&mut self, selector: &str) -> Result<()> {
+        self.act("check", json!({ "selector": selector })).await
+    }
+
+    /// Waits until a text stands on the page.
+    ///
+    /// # Errors
+    /// If it never does; a picture shows what there is.
+    pub async fn see(&mut self, text: &str) -> Result<()> {
+        self.act("wait_for_text", json!({ "text": text })).await
+    }
+
+    /// Waits until something that fits stands on the page.
+    ///
+    /// # Errors
+    /// If it never does; a picture shows what there is.
+    pub async fn appear(&mut self, selector: &str) -> Result<()> {
+        self.act("appear", json!({ "selector": selector })).await
+    }
+
+    async fn act(&mut self, command: &str, parameters: Value) -> Result<()> {
+        let acted = self.command(command, parameters).await;
+        if acted.is_err() {
+            let name = json!({ "name": format!("in-vain-{}", std::process::id()) });
+            self.command("screenshot", name).await?;
+        }
+        acted.map(drop)
+    }
+
     /// What a reader and a screen reader find on the page.
     ///
     /// # Errors

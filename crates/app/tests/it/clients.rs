@@ -1,18 +1,18 @@
 //! Real MCP clients through a whole life: the first login, the end of the access token, the end of
 //! the proxy, and their own. Each asks a person once.
 
-use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+mod adapters;
+
+use anyhow::Result;
+use serde_json::Value;
 use testkit::{
-    browser::parameter,
     chromium::Chromium,
-    http::{Http, Reply},
-    inspector::Inspector,
+    http::Reply,
+    inspector::{backed::BackedInspector, direct::DirectInspector},
     mcp_remote::McpRemote,
     sdk_client::{Sdk, SdkClient},
     wait,
 };
-use url::Url;
 
 use crate::harness::{Everything, SOON, Stage, ping};
 
@@ -43,7 +43,8 @@ async fn fastmcp_asks_for_one_login() -> Result<()> {
 async fn mcp_remote_asks_for_one_login() -> Result<()> {
     let life = Life::begin().await?;
     let mut bridge = McpRemote::start(&life.stage.mcp()?, &life.stage.witness)?;
-    life.log_in(&bridge.authorize_url().await?).await?;
+    let authorize = bridge.authorize_url().await?;
+    life.stage.person_logs_in(&authorize, "alice").await?;
     bridge.initialize().await?;
     life.lead(bridge).await?;
     Ok(())
@@ -53,11 +54,11 @@ async fn mcp_remote_asks_for_one_login() -> Result<()> {
 #[tokio::test]
 async fn the_inspector_in_a_browser_asks_for_one_login() -> Result<()> {
     let life = Life::begin().await?;
-    let mut inspector = Inspector::open(&life.stage.mcp()?, &life.stage.witness).await?;
+    let mcp = life.stage.mcp()?;
+    let mut inspector = DirectInspector::open(&mcp, &life.stage.witness).await?;
     inspector.connect().await?;
     agree_and_sign_in(&mut inspector.chromium).await?;
     inspector.connected().await?;
-    let mcp = life.stage.mcp()?;
     let mut inspector = life.lead(inspector).await?;
 
     let chromium = &mut inspector.chromium;
@@ -69,23 +70,31 @@ async fn the_inspector_in_a_browser_asks_for_one_login() -> Result<()> {
     Ok(())
 }
 
-async fn agree_and_sign_in(chromium: &mut Chromium) -> Result<()> {
-    let confirmed = json!({ "selector": "input[name=confirmed]" });
-    chromium.command("check", confirmed).await?;
-    let submit = json!({ "selector": "button[type=submit]" });
-    chromium.command("click", submit.clone()).await?;
-    for name in ["login", "password"] {
-        let field = json!({ "selector": format!("input[name={name}]"), "text": "alice" });
-        chromium.command("fill", field).await?;
-    }
-    chromium.command("click", submit).await?;
+#[tokio::test]
+async fn the_second_inspector_asks_for_one_login() -> Result<()> {
+    let life = Life::begin().await?;
+    let mcp = life.stage.mcp()?;
+    let mut inspector = BackedInspector::open(&mcp, &life.stage.witness).await?;
+    inspector.connect().await?;
+    agree_and_sign_in(&mut inspector.chromium).await?;
+    inspector.connected().await?;
+    life.lead(inspector).await?;
     Ok(())
+}
+
+async fn agree_and_sign_in(chromium: &mut Chromium) -> Result<()> {
+    chromium.tick("input[name=confirmed]").await?;
+    chromium.click("button[type=submit]").await?;
+    chromium.fill("input[name=login]", "alice").await?;
+    chromium.fill("input[name=password]", "any").await?;
+    chromium.click("button[type=submit]").await
 }
 
 async fn of_sdk(sdk: Sdk) -> Result<()> {
     let life = Life::begin().await?;
     let mut client = SdkClient::start(sdk, &life.stage.mcp()?, None, &life.stage.witness)?;
-    life.log_in(&client.authorize_url().await?).await?;
+    let authorize = client.authorize_url().await?;
+    life.stage.person_logs_in(&authorize, "alice").await?;
     client.connected().await?;
     life.lead(client).await?;
     Ok(())
@@ -131,20 +140,6 @@ impl Life {
             stage,
             _everything: everything,
         })
-    }
-
-    /// The person's part: open the address that the client shows, agree, log in, come back.
-    async fn log_in(&self, authorize: &Url) -> Result<()> {
-        let redirect = parameter(authorize, "redirect_uri").context("a redirect URI")?;
-        let mut browser = self.stage.browser_for(&redirect)?;
-        let arrived = browser.log_in(authorize, "alice").await?;
-        // Some begin to listen only when the browser has been opened.
-        let page = wait::until("the client to take the person back", SOON, || async {
-            Ok(Reply::to(Http::direct()?.get(&arrived)).await.ok())
-        })
-        .await?;
-        assert_eq!(page.status, 200, "{}", page.text());
-        Ok(())
     }
 
     async fn lead<C: Client>(mut self, mut client: C) -> Result<C> {
@@ -201,98 +196,4 @@ impl Life {
         assert_eq!(grants, 1);
         Ok(())
     }
-}
-
-// === impl SdkClient ===
-
-impl Client for SdkClient {
-    async fn tools(&mut self) -> Result<Vec<String>> {
-        Ok(serde_json::from_value(
-            self.command("tools", Value::Null).await?,
-        )?)
-    }
-
-    async fn echo(&mut self, message: &str) -> Result<String> {
-        let answer = self.tool("echo", json!({ "message": message })).await;
-        assert_eq!(self.invalidated, Vec::<String>::new());
-        answer
-    }
-
-    async fn access_token(&mut self) -> Result<String> {
-        access_token(&self.credentials().await?["tokens"])
-    }
-
-    async fn again(self) -> Result<Self> {
-        let mut client = self.again().await?;
-        client.connected().await?;
-        Ok(client)
-    }
-}
-
-// === impl McpRemote ===
-
-impl Client for McpRemote {
-    async fn tools(&mut self) -> Result<Vec<String>> {
-        let list = self.request("tools/list", json!({})).await?;
-        let tools = list["tools"].as_array().context("a list of tools")?;
-        let name = |tool: &Value| tool["name"].as_str().map(str::to_owned);
-        Ok(tools.iter().filter_map(name).collect())
-    }
-
-    async fn echo(&mut self, message: &str) -> Result<String> {
-        let call = json!({ "name": "echo", "arguments": { "message": message } });
-        let result = self.request("tools/call", call).await?;
-        let text = result.pointer("/content/0/text").and_then(Value::as_str);
-        text.map(str::to_owned).context("a text")
-    }
-
-    async fn access_token(&mut self) -> Result<String> {
-        access_token(&self.tokens()?)
-    }
-
-    async fn again(self) -> Result<Self> {
-        let mut bridge = self.again().await?;
-        bridge.initialize().await?;
-        Ok(bridge)
-    }
-}
-
-// === impl Inspector ===
-
-impl Client for Inspector {
-    async fn tools(&mut self) -> Result<Vec<String>> {
-        self.list_tools().await?;
-        self.see("Echoes back").await?;
-        Ok(vec!["echo".to_owned()])
-    }
-
-    async fn echo(&mut self, message: &str) -> Result<String> {
-        self.run_echo(message).await?;
-        let answer = format!("Echo: {message}");
-        self.see(&answer).await?;
-        Ok(answer)
-    }
-
-    /// It puts the token with which it connected into each call, also when it has a newer one. Its
-    /// button "Reconnect" throws the tokens away.
-    async fn revive(&mut self) -> Result<()> {
-        self.reload().await?;
-        self.connect().await?;
-        self.connected().await?;
-        self.list_tools().await
-    }
-
-    async fn access_token(&mut self) -> Result<String> {
-        access_token(&self.tokens().await?)
-    }
-
-    async fn again(mut self) -> Result<Self> {
-        self.revive().await?;
-        Ok(self)
-    }
-}
-
-fn access_token(tokens: &Value) -> Result<String> {
-    let token = tokens["access_token"].as_str();
-    token.map(str::to_owned).context("an access token")
 }

@@ -3,11 +3,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use testkit::{
-    browser::{Browser, parameter},
-    http::{Http, Reply},
-    sdk_client::{Sdk, SdkClient},
-};
+use testkit::sdk_client::{Sdk, SdkClient};
 
 use crate::harness::{Everything, Stage};
 
@@ -103,13 +99,9 @@ async fn the_secret_may_be_wanted_in_the_form() -> Result<()> {
     Ok(())
 }
 
-/// The person's part: open the address that the client shows, agree, log in, come back.
+/// A person logs in, and the client is connected.
 pub(crate) async fn log_in(stage: &Stage, client: &mut SdkClient, user: &str) -> Result<()> {
     let authorize = client.authorize_url().await?;
-    let redirect = parameter(&authorize, "redirect_uri").unwrap();
-    let mut browser: Browser = stage.browser_for(&redirect)?;
-    let arrived = browser.log_in(&authorize, user).await?;
-    let page = Reply::to(Http::direct()?.get(&arrived)).await?;
-    assert_eq!(page.status, 200);
+    stage.person_logs_in(&authorize, user).await?;
     client.connected().await
 }

@@ -1,17 +1,18 @@
 //! What most stories begin with: a provider, a recorder, and a proxy between them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use testkit::{
-    browser::Browser,
+    browser::{Browser, parameter},
     client::{OAuthClient, REDIRECT_URI, Tokens},
-    http::Http,
+    http::{Http, Reply},
     provider::{Control, Provider, ProviderOptions},
     recorder::Recorder,
+    wait,
     witness::Witness,
 };
 use url::Url;
 
-use super::{Proxy, ProxyBuilder};
+use super::{Proxy, ProxyBuilder, SOON};
 
 /// Provider, proxy, recorder, all running.
 #[derive(Debug)]
@@ -142,6 +143,21 @@ impl Stage {
     /// The same, for a client that waits elsewhere.
     pub(crate) fn browser_for(&self, redirect: &str) -> Result<Browser> {
         Ok(Browser::new(self.http()?, redirect, self.witness.clone()))
+    }
+
+    /// The person's part of a login: open the address that the client shows, agree, log in, go back
+    /// to where the client waits on this machine.
+    pub(crate) async fn person_logs_in(&self, authorize: &Url, user: &str) -> Result<()> {
+        let redirect = parameter(authorize, "redirect_uri").context("a redirect URI")?;
+        let mut browser = self.browser_for(&redirect)?;
+        let arrived = browser.log_in(authorize, user).await?;
+        // Some begin to listen only when the browser has been opened.
+        let page = wait::until("the client to take the person back", SOON, || async {
+            Ok(Reply::to(Http::direct()?.get(&arrived)).await.ok())
+        })
+        .await?;
+        assert_eq!(page.status, 200, "{}", page.text());
+        Ok(())
     }
 
     /// A new client and a person's tokens for it.
