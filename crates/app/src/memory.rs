@@ -20,7 +20,7 @@ use crate::{
     config::{Config, RedisConfig, StoreConfig},
     seams::Seams,
     shared_keys,
-    signing_keys::KeyKeeper,
+    signing_keys::{self, KeyKeeper, Source},
     wire::certificates,
 };
 
@@ -54,13 +54,16 @@ impl Memory {
 
     async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<Self> {
         let store = connect(config, redis, seams).await?;
-        let keys = match &config.signing_keys {
-            Some(keys) => keys.clone(),
-            None => shared_keys::load_or_make(&store, config, seams.random.as_ref()).await?,
+        let (keys, source) = match &config.signing_keys {
+            Some(keys) => (keys.clone(), Source::Configuration),
+            None => {
+                let keys = shared_keys::load_or_make(&store, config, seams.random.as_ref());
+                (keys.await?, Source::Store)
+            }
         };
         Ok(Self {
             store: Arc::new(store),
-            keys: Arc::new(KeyKeeper::with(&keys, None, config.lives, &seams.clock)?),
+            keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
             directory: None,
             _scratch: None,
         })
@@ -75,7 +78,7 @@ impl Memory {
         );
         Ok(Self {
             store: Arc::new(store),
-            keys: Arc::new(KeyKeeper::open(config, directory, &seams.clock)?),
+            keys: keys(config, directory, seams)?,
             directory: Some(directory.to_owned()),
             _scratch: None,
         })
@@ -97,7 +100,7 @@ impl Memory {
             EmbeddedStore::open(&scratch.path().join(STORE_FILE), Arc::clone(&seams.clock))?;
         Ok(Self {
             store: Arc::new(store),
-            keys: Arc::new(KeyKeeper::open(config, scratch.path(), &seams.clock)?),
+            keys: keys(config, scratch.path(), seams)?,
             directory: None,
             _scratch: Some(scratch),
         })
@@ -149,6 +152,19 @@ async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<
 
 fn read_pem(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// The configured keys, else those in the directory, which are made if there are none.
+fn keys(config: &Config, directory: &Path, seams: &Seams) -> Result<Arc<KeyKeeper>> {
+    let (keys, source) = match &config.signing_keys {
+        Some(keys) => (keys.clone(), Source::Configuration),
+        None => (
+            signing_keys::load_or_make(directory, seams.clock.now())?,
+            Source::File(signing_keys::file_in(directory)),
+        ),
+    };
+    let keeper = KeyKeeper::new(&keys, source, config.lives, &seams.clock)?;
+    Ok(Arc::new(keeper))
 }
 
 /// Makes the directory where it is absent, for its owner only.

@@ -9,7 +9,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -18,6 +18,7 @@ use jose::signing::{Rotation, SigningAlgorithm, SigningKeys, without_expired};
 
 pub(crate) use command::command;
 pub(crate) use keeper::{KeyKeeper, RotationRequest};
+pub(crate) use listing::Source;
 
 use crate::private_file::{self, OWNER_ONLY};
 
@@ -31,6 +32,11 @@ const ALGORITHMS: [SigningAlgorithm; 3] = [
     SigningAlgorithm::Ed25519,
 ];
 
+/// Where no directory holds them.
+const SHARED: &str = "the signing keys are made by the proxies and shared on the Redis server, where \
+                      this command does not reach; `/jwks` lists them, and keys in \
+                      OIDC_PROVIDER_JWKS can be exchanged";
+
 /// More than any sensible key set, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;
 
@@ -42,7 +48,7 @@ const LONGEST_FILE: u64 = 256 * 1024;
 /// If the file cannot be read, written, or holds no usable keys. Keys that somebody may still need
 /// are never replaced: what they signed would no longer be accepted.
 pub(crate) fn load_or_make(directory: &Path, now: Timestamp) -> Result<SecretString> {
-    let path = directory.join(FILE);
+    let path = file_in(directory);
     let Some(keys) = read_if_there(&path)? else {
         return make(&path);
     };
@@ -55,29 +61,33 @@ pub(crate) fn load_or_make(directory: &Path, now: Timestamp) -> Result<SecretStr
     }
 }
 
+/// Where the keys in a data directory are.
+pub(crate) fn file_in(directory: &Path) -> PathBuf {
+    directory.join(FILE)
+}
+
 /// Reads the keys in the data directory, if there are any yet.
 ///
 /// # Errors
 /// If the file cannot be read, or holds no usable keys.
 fn load(directory: &Path) -> Result<Option<SecretString>> {
-    read_if_there(&directory.join(FILE))
+    read_if_there(&file_in(directory))
 }
 
-/// Puts new keys beside those in the data directory and returns them all. To be called as
+/// Puts new keys beside those in a file and returns them all. To be called as
 /// [`load_or_make`] is. The file changes at once or not at all.
 ///
 /// # Errors
 /// If there are none yet, the rotation is refused, or the file cannot be read or written.
-fn rotate(directory: &Path, rotation: Rotation) -> Result<SecretString> {
-    let path = directory.join(FILE);
-    let Some(keys) = read_if_there(&path)? else {
+fn rotate(path: &Path, rotation: Rotation) -> Result<SecretString> {
+    let Some(keys) = read_if_there(path)? else {
         bail!(
             "there are no signing keys in {} yet; the first start makes them",
-            directory.display()
+            path.display()
         );
     };
     let rotated = rotation.of(keys.expose())?;
-    write(&path, &rotated)?;
+    write(path, &rotated)?;
     Ok(rotated)
 }
 

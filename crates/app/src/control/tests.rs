@@ -19,7 +19,10 @@ use super::{
     Answers, AskError, ControlSocket, SOCKET, Status, answer, ask, ask_status, status_command,
 };
 use crate::{
-    cli::StatusArguments, config::Lives, env::Environment, signing_keys::KeyKeeper,
+    cli::StatusArguments,
+    config::Lives,
+    env::Environment,
+    signing_keys::{KeyKeeper, Source},
     system::SystemClock,
 };
 
@@ -44,7 +47,7 @@ fn answers() -> Answers {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Answers {
         status: status(),
-        keys: Arc::new(KeyKeeper::with(&keys, None, lives, &clock).unwrap()),
+        keys: Arc::new(KeyKeeper::new(&keys, Source::Configuration, lives, &clock).unwrap()),
     }
 }
 

@@ -9,9 +9,8 @@ use serde_json::{Map, Value};
 use store::embedded::EmbeddedStore;
 
 use super::{
-    FILE,
     keeper::{self, KeyKeeper, RotationRequest},
-    listing::KeyList,
+    listing::{KeyList, Source},
 };
 use crate::{
     cli::KeysCommand,
@@ -20,11 +19,6 @@ use crate::{
     env::Environment,
     memory,
 };
-
-/// Where no directory holds them.
-const SHARED: &str = "the signing keys are made by the proxies and shared on the Redis server, where \
-                      this command does not reach; `/jwks` lists them, and keys in \
-                      OIDC_PROVIDER_JWKS can be exchanged";
 
 /// Does what was asked and returns what to print, which is a secret where a key was made.
 ///
@@ -72,17 +66,20 @@ async fn list(config: &KeysConfig, clock: &Arc<dyn Clock>) -> Result<KeyList> {
     let directory = match (&config.store, &config.signing_keys) {
         (StoreConfig::Embedded { directory }, _) => directory,
         (StoreConfig::Redis(_), Some(keys)) => {
-            return Ok(KeyKeeper::with(keys, None, config.lives, clock)?.list());
+            return Ok(KeyKeeper::new(keys, Source::Configuration, config.lives, clock)?.list());
         }
-        (StoreConfig::Redis(_), None) => bail!(SHARED),
+        (StoreConfig::Redis(_), None) => bail!(super::SHARED),
     };
     match control::ask(directory, "keys", Value::Null).await {
         Err(AskError::NotRunning { .. }) => {}
         answered => return Ok(answered?),
     }
-    let (keys, kept) = match &config.signing_keys {
-        Some(keys) => (Some(keys.clone()), None),
-        None => (super::load(directory)?, Some(directory.clone())),
+    let (keys, source) = match &config.signing_keys {
+        Some(keys) => (Some(keys.clone()), Source::Configuration),
+        None => (
+            super::load(directory)?,
+            Source::File(super::file_in(directory)),
+        ),
     };
     let Some(keys) = keys else {
         bail!(
@@ -90,7 +87,7 @@ async fn list(config: &KeysConfig, clock: &Arc<dyn Clock>) -> Result<KeyList> {
             directory.display()
         );
     };
-    Ok(KeyKeeper::with(&keys, kept, config.lives, clock)?.list())
+    Ok(KeyKeeper::new(&keys, source, config.lives, clock)?.list())
 }
 
 /// The running proxy knows best whether its keys are configured; it takes the new ones at once.
@@ -102,7 +99,7 @@ async fn rotate(
     let directory = match (&config.store, &config.signing_keys) {
         (StoreConfig::Embedded { directory }, _) => directory,
         (StoreConfig::Redis(_), Some(_)) => bail!(keeper::configured(config.lives)),
-        (StoreConfig::Redis(_), None) => bail!(SHARED),
+        (StoreConfig::Redis(_), None) => bail!(super::SHARED),
     };
     let arguments = serde_json::to_value(rotation)?;
     match control::ask(directory, "rotate-keys", arguments).await {
@@ -122,15 +119,16 @@ fn rotate_file(
     rotation: &RotationRequest,
     clock: &Arc<dyn Clock>,
 ) -> Result<KeyList> {
-    if !directory.join(FILE).exists() {
+    let path = super::file_in(directory);
+    // Else a store would be made for nothing.
+    if !path.exists() {
         bail!(
             "there are no signing keys in {} yet; the first start makes them",
             directory.display()
         );
     }
     let store = EmbeddedStore::open(&directory.join(memory::STORE_FILE), Arc::clone(clock))?;
-    let keys = super::rotate(directory, rotation.at(clock.now(), config.lives)?)?;
+    let keys = super::rotate(&path, rotation.at(clock.now(), config.lives)?)?;
     drop(store);
-    let directory = Some(directory.to_owned());
-    Ok(KeyKeeper::with(&keys, directory, config.lives, clock)?.list())
+    Ok(KeyKeeper::new(&keys, Source::File(path), config.lives, clock)?.list())
 }

@@ -5,7 +5,6 @@
 mod tests;
 
 use std::{
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,14 +18,13 @@ use jose::signing::{KeyRing, Replaced, Rotation, SigningAlgorithm};
 use serde::{Deserialize, Serialize};
 
 use super::listing::{KeyList, Source};
-use crate::config::{Config, Lives, show_duration};
+use crate::config::{Lives, show_duration};
 
 /// The signing keys of this process.
 #[derive(Debug)]
 pub(crate) struct KeyKeeper {
     ring: Arc<KeyRing>,
-    /// The directory of the file that they are kept in; `None`: they are configured.
-    directory: Option<PathBuf>,
+    source: Source,
     lives: Lives,
     clock: Arc<dyn Clock>,
     /// Held from the reading of the file to its writing.
@@ -49,29 +47,13 @@ pub(crate) struct RotationRequest {
 // === impl KeyKeeper ===
 
 impl KeyKeeper {
-    /// Reads the configured keys, else those in the directory, which are made if there are none.
-    /// To be called by the process that holds the directory's store.
+    /// Takes keys that were read, and remembers where they came from.
     ///
     /// # Errors
     /// If they cannot be used.
-    pub(crate) fn open(config: &Config, directory: &Path, clock: &Arc<dyn Clock>) -> Result<Self> {
-        let (keys, directory) = match &config.signing_keys {
-            Some(keys) => (keys.clone(), None),
-            None => (
-                super::load_or_make(directory, clock.now())?,
-                Some(directory.to_owned()),
-            ),
-        };
-        Self::with(&keys, directory, config.lives, clock)
-    }
-
-    /// The same with keys at hand.
-    ///
-    /// # Errors
-    /// If they cannot be used.
-    pub(crate) fn with(
+    pub(crate) fn new(
         keys: &SecretString,
-        directory: Option<PathBuf>,
+        source: Source,
         lives: Lives,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self> {
@@ -88,7 +70,7 @@ impl KeyKeeper {
         }
         Ok(Self {
             ring: Arc::new(ring),
-            directory,
+            source,
             lives,
             clock: Arc::clone(clock),
             rotating: Mutex::new(()),
@@ -102,11 +84,7 @@ impl KeyKeeper {
 
     /// All keys.
     pub(crate) fn list(&self) -> KeyList {
-        let source = match &self.directory {
-            Some(directory) => Source::File(directory.join(super::FILE)),
-            None => Source::Configuration,
-        };
-        KeyList::of(source, &self.ring.list())
+        KeyList::of(self.source.clone(), &self.ring.list())
     }
 
     /// Puts new keys in place of those that sign; waits for the disk.
@@ -114,12 +92,14 @@ impl KeyKeeper {
     /// # Errors
     /// If the keys are configured, the rotation makes no sense, or the file cannot be written.
     pub(crate) fn rotate(&self, asked: &RotationRequest) -> Result<KeyList> {
-        let Some(directory) = &self.directory else {
-            bail!(configured(self.lives));
+        let path = match &self.source {
+            Source::File(path) => path,
+            Source::Configuration => bail!(configured(self.lives)),
+            Source::Store => bail!(super::SHARED),
         };
         let _rotating = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let rotation = asked.at(self.clock.now(), self.lives)?;
-        let keys = super::rotate(directory, rotation)?;
+        let keys = super::rotate(path, rotation)?;
         self.ring.replace(keys.expose())?;
         for key in self.ring.list() {
             if key.from == Some(rotation.from) {

@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Configuration,
     /// A file of our own making.
     File(PathBuf),
+    /// The store that machines share.
+    Store,
 }
 
 /// A signing key.
@@ -67,6 +69,7 @@ impl KeyList {
             _ = writeln!(text, "{:width$}  {alg:7}  {state}", key.kid);
         }
         _ = match &self.source {
+            Source::Store => writeln!(text, "shared by all machines"),
             Source::Configuration => writeln!(text, "from OIDC_PROVIDER_JWKS"),
             Source::File(path) => writeln!(text, "kept in {}", path.display()),
         };

@@ -53,8 +53,8 @@ impl House {
     fn open(&self) -> KeyKeeper {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let keys = load_or_make(self.directory.path(), clock.now()).unwrap();
-        let directory = Some(self.directory.path().to_owned());
-        KeyKeeper::with(&keys, directory, LIVES, &clock).unwrap()
+        let source = Source::File(self.directory.path().join(FILE));
+        KeyKeeper::new(&keys, source, LIVES, &clock).unwrap()
     }
 }
 
@@ -183,7 +183,7 @@ fn configured_keys_are_listed_but_rotated_where_they_are_configured() {
     let clock: Arc<dyn Clock> = House::new().clock;
     let key = SigningKeys::generate(SigningAlgorithm::Es256).unwrap();
     let keys = SecretString::new(format!("[{}]", key.expose()));
-    let keeper = KeyKeeper::with(&keys, None, LIVES, &clock).unwrap();
+    let keeper = KeyKeeper::new(&keys, Source::Configuration, LIVES, &clock).unwrap();
     assert_eq!(keeper.list().source, Source::Configuration);
     assert_eq!(states(&keeper), ["signing"]);
     let error = keeper.rotate(&es256_in(DAY)).unwrap_err().to_string();
