@@ -130,7 +130,7 @@ pub(super) const REGISTRATION: Section = Section {
             .refused(
                 400,
                 "invalid_client_metadata",
-                "client_uri: must be an absolute https or http URL",
+                "client_uri: must be an absolute https or http URL without user information",
             )
             .cure(MEND),
         Row::new("another `token_endpoint_auth_method`")
