@@ -146,8 +146,8 @@ async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<
         },
         prefix: redis.prefix.clone(),
     };
-    let store = RedisStore::connect(&settings, Arc::clone(&seams.random)).await?;
-    Ok(store)
+    let (random, clock) = (Arc::clone(&seams.random), seams.clock.as_ref());
+    Ok(RedisStore::connect(&settings, random, clock).await?)
 }
 
 fn read_pem(path: &Path) -> Result<Vec<u8>> {

@@ -100,7 +100,9 @@ async fn connect(redis: &Redis, random: Arc<dyn Random>) -> RedisStore {
         tls: RedisTls::default(),
         prefix: "oidc:".to_owned(),
     };
-    RedisStore::connect(&settings, random).await.unwrap()
+    let clock = ManualClock::new();
+    let connected = RedisStore::connect(&settings, random, &clock).await;
+    connected.unwrap()
 }
 
 async fn call(grants: &Grants, access: &str) -> Result<Session, AuthenticateError> {

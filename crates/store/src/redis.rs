@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use domain::{
     id::{ClientId, GrantId},
     random::Random,
+    time::Clock,
 };
 
 use self::{
@@ -90,16 +91,18 @@ impl RedisStore {
     pub async fn connect(
         settings: &RedisSettings,
         random: Arc<dyn Random>,
+        clock: &dyn Clock,
     ) -> Result<Self, ConnectError> {
-        Self::connect_bounded(settings, random, Bounds::DEFAULT).await
+        Self::connect_bounded(settings, random, clock, Bounds::DEFAULT).await
     }
 
     async fn connect_bounded(
         settings: &RedisSettings,
         random: Arc<dyn Random>,
+        clock: &dyn Clock,
         bounds: Bounds,
     ) -> Result<Self, ConnectError> {
-        let link = start::connect(settings).await?;
+        let link = start::connect(settings, clock).await?;
         Ok(Self {
             address: settings.address.clone(),
             link: Arc::new(link),

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
+use ::redis::{PushInfo, PushKind, Value, cmd};
 use domain::id::GrantId;
 use tokio::{
     sync::Notify,
@@ -37,13 +37,6 @@ pub(super) struct Listener {
     pub(super) ears: Arc<dyn Ears>,
 }
 
-/// Why listening ended.
-struct Interruption {
-    reason: String,
-    /// The server itself answers.
-    is_reached: bool,
-}
-
 // === impl Listening ===
 
 impl Listening {
@@ -64,16 +57,20 @@ impl Listener {
     async fn run(self) {
         let mut was_interrupted = false;
         loop {
-            let interruption = self.listen(&mut was_interrupted).await;
-            self.ears.interrupted(interruption.is_reached);
+            let cause = self.listen(&mut was_interrupted).await;
+            // At once, so that no call waits for a store that may be away.
+            self.ears.interrupted(false);
+            let is_reached = self.link.ask::<()>(&cmd("PING")).await.is_ok();
+            if is_reached {
+                self.ears.interrupted(true);
+            }
             if !was_interrupted {
                 was_interrupted = true;
-                let cause = &interruption.reason;
-                if interruption.is_reached {
-                    tracing::error!(
+                if is_reached {
+                    tracing::warn!(
                         %cause,
-                        "the store lets nobody listen for ended sessions; they are looked up again \
-                         every few seconds"
+                        "nothing is heard of sessions that end; they are looked up again every few \
+                         seconds"
                     );
                 } else {
                     tracing::warn!(
@@ -86,17 +83,17 @@ impl Listener {
         }
     }
 
-    /// Listens until that is interrupted.
-    async fn listen(&self, was_interrupted: &mut bool) -> Interruption {
+    /// Listens until that is interrupted; returns by what.
+    async fn listen(&self, was_interrupted: &mut bool) -> String {
         let broken = Arc::new(Notify::new());
         let (ears, breaks) = (Arc::clone(&self.ears), Arc::clone(&broken));
         let connected = self.link.listen(move |push| hear(&push, &*ears, &breaks));
         let mut connection = match connected.await {
             Ok(connection) => connection,
-            Err(error) => return self.interruption(&error),
+            Err(error) => return self.link.describe(&error),
         };
         if let Err(error) = connection.subscribe(&self.channel).await {
-            return self.interruption(&error);
+            return self.link.describe(&error);
         }
         let beat = set(
             &self.process,
@@ -108,13 +105,8 @@ impl Listener {
             let sent = Instant::now();
             match timeout(BEAT_PATIENCE, beat.query_async::<()>(&mut connection)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return self.interruption(&error),
-                Err(_) => {
-                    return Interruption {
-                        reason: "it does not answer".to_owned(),
-                        is_reached: false,
-                    };
-                }
+                Ok(Err(error)) => return self.link.describe(&error),
+                Err(_) => return "it does not answer".to_owned(),
             }
             if is_first {
                 is_first = false;
@@ -127,25 +119,8 @@ impl Listener {
             self.ears.confirmed(sent.into_std());
             tokio::select! {
                 () = sleep(BEAT) => {}
-                () = broken.notified() => {
-                    return Interruption {
-                        reason: "the connection broke".to_owned(),
-                        is_reached: false,
-                    };
-                }
+                () = broken.notified() => return "the connection broke".to_owned(),
             }
-        }
-    }
-
-    fn interruption(&self, error: &RedisError) -> Interruption {
-        // A server that is loading, or a replica, says something and is yet of no use.
-        let is_reached = error.code() == Some("NOPERM");
-        Interruption {
-            reason: match error.kind() {
-                ErrorKind::Io => format!("it cannot be reached: {}", self.link.describe(error)),
-                _ => self.link.describe(error),
-            },
-            is_reached,
         }
     }
 }

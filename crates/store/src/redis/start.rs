@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind, cmd};
+use domain::time::{Clock, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use super::{RedisSettings, address::RedisAddress, link::Link};
@@ -71,8 +72,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Share of its memory that a server may use before it is said, in percent.
 const MEMORY_PERCENT: u64 = 80;
+/// How far its clock may be from ours before that is said.
+const CLOCKS_APART: Duration = Duration::from_secs(2);
 
-pub(super) async fn connect(settings: &RedisSettings) -> Result<Link, ConnectError> {
+pub(super) async fn connect(
+    settings: &RedisSettings,
+    clock: &dyn Clock,
+) -> Result<Link, ConnectError> {
     let address = &settings.address;
     let unreachable = |reason| ConnectError::Unreachable {
         address: address.to_string(),
@@ -103,7 +109,7 @@ pub(super) async fn connect(settings: &RedisSettings) -> Result<Link, ConnectErr
         sleep(PAUSE).await;
     };
     info.judge(address)?;
-    for fault in info.faults() {
+    for fault in info.faults(clock.now()) {
         tracing::error!("the store at {address} {fault}");
     }
     tracing::info!(
@@ -198,7 +204,7 @@ impl Info {
     }
 
     /// What loses sessions sooner or later, and what to do about it.
-    fn faults(&self) -> Vec<String> {
+    fn faults(&self, now: Timestamp) -> Vec<String> {
         let mut faults = Vec::new();
         let policy = self.text("maxmemory_policy");
         if !matches!(policy, "" | "noeviction") {
@@ -214,6 +220,15 @@ impl Info {
                  sessions. Set `appendonly yes`, or add a replica"
                     .to_owned(),
             );
+        }
+        let theirs = Timestamp::from_unix(self.number("server_time_usec") / 1_000_000);
+        let apart = theirs.since(now).max(now.since(theirs));
+        if theirs.as_unix() > 0 && apart >= CLOCKS_APART {
+            faults.push(format!(
+                "has a clock that is {} s apart from ours: machines that disagree about the time \
+                 end sessions early or late; let both follow a time server",
+                apart.as_secs()
+            ));
         }
         let (used, most) = (self.number("used_memory"), self.number("maxmemory"));
         if most > 0 && used.saturating_mul(100) / most > MEMORY_PERCENT {

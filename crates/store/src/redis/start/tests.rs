@@ -4,6 +4,8 @@ fn info(lines: &str) -> Info {
     Info::parse(&lines.replace('\n', "\r\n"))
 }
 
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
 fn address() -> RedisAddress {
     RedisAddress::parse("redis://keys.example").unwrap()
 }
@@ -15,7 +17,7 @@ fn a_server_that_keeps_sessions_has_no_fault() {
          used_memory:1\nmaxmemory:0\ncluster_enabled:0",
     );
     good.judge(&address()).unwrap();
-    assert_eq!(good.faults(), Vec::<String>::new());
+    assert_eq!(good.faults(NOW), Vec::<String>::new());
     assert_eq!(good.server_version(), "Redis 7.0.15");
 }
 
@@ -25,12 +27,12 @@ fn what_loses_sessions_is_said_with_what_to_do() {
         "redis_version:7.2.0\nmaxmemory_policy:volatile-lru\naof_enabled:0\nconnected_slaves:0\n\
          used_memory:81\nmaxmemory:100",
     );
-    let faults = bad.faults().join("\n");
+    let faults = bad.faults(NOW).join("\n");
     for part in ["`volatile-lru`", "`noeviction`", "appendonly", "80 %"] {
         assert!(faults.contains(part), "{part}: {faults}");
     }
     let replicated = info("redis_version:7.2.0\naof_enabled:0\nconnected_slaves:1");
-    assert_eq!(replicated.faults(), Vec::<String>::new());
+    assert_eq!(replicated.faults(NOW), Vec::<String>::new());
 }
 
 #[test]
@@ -53,4 +55,15 @@ fn servers_that_cannot_be_used_are_refused() {
     info("redis_version:7.2.4\nvalkey_version:8.1.0")
         .judge(&address())
         .unwrap();
+}
+
+#[test]
+fn clocks_that_are_apart_are_said() {
+    let at = |micros: u64| {
+        let server = info(&format!("aof_enabled:1\nserver_time_usec:{micros}"));
+        server.faults(NOW).len()
+    };
+    assert_eq!(at(1_800_000_001_900_000), 0);
+    assert_eq!(at(1_800_000_002_000_000), 1);
+    assert_eq!(at(1_799_999_990_000_000), 1);
 }
