@@ -1,8 +1,9 @@
 //! The command line.
 
+mod backup;
 mod keys;
 
-use std::{collections::BTreeMap, ffi::OsString, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jose::signing::SigningAlgorithm;
@@ -28,6 +29,15 @@ pub(crate) enum Invocation {
     HashPassword,
     /// Look at the signing keys, exchange them, or make one.
     Keys(KeysCommand),
+    /// Copy the embedded store, also while a proxy runs on it.
+    Backup(BackupArguments),
+    /// Put a backup into the place of the embedded store.
+    Restore {
+        /// Which, and where to.
+        arguments: BackupArguments,
+        /// A person has agreed already.
+        agreed: bool,
+    },
 }
 
 /// Settings given as flags, by the name of their variable.
@@ -86,6 +96,15 @@ pub(crate) enum KeysCommand {
     },
 }
 
+/// What `backup` and `restore` were told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BackupArguments {
+    /// Where the data directory is.
+    pub(crate) flags: Flags,
+    /// The backup.
+    pub(crate) file: PathBuf,
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -105,6 +124,11 @@ where
             json: own.get_flag("json"),
         }),
         Some(("hash-password", _)) => Invocation::HashPassword,
+        Some(("backup", own)) => Invocation::Backup(backup::arguments(&matches, own)),
+        Some(("restore", own)) => Invocation::Restore {
+            arguments: backup::arguments(&matches, own),
+            agreed: own.get_flag("yes"),
+        },
         Some(("keys", own)) => Invocation::Keys(keys::command_of(&matches, own)?),
         _ => Invocation::Serve(Flags::of(&matches)),
     })
@@ -130,6 +154,8 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(demo())
         .subcommand(status())
+        .subcommand(backup::backup())
+        .subcommand(backup::restore())
         .subcommand(keys::definition())
         .subcommand(
             Command::new("hash-password")

@@ -18,6 +18,7 @@ use domain::time::Timestamp;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::embedded::EmbeddedStore;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -75,6 +76,15 @@ pub(crate) struct Answers {
     pub(crate) status: Status,
     /// `keys` and `rotate-keys`.
     pub(crate) keys: Arc<KeyKeeper>,
+    /// `backup`.
+    pub(crate) store: Arc<EmbeddedStore>,
+}
+
+/// The arguments of `backup`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BackupRequest {
+    /// The file to make, from the root: the proxy's working directory is another one.
+    pub(crate) to: PathBuf,
 }
 
 /// Why a running proxy could not be asked.
@@ -158,11 +168,27 @@ pub(crate) async fn ask_status(directory: &Path) -> Result<Status, AskError> {
     ask(directory, "status", Value::Null).await
 }
 
+/// Asks the proxy that runs on a data directory something that is soon done.
+///
+/// # Errors
+/// As for [`ask_within`].
+pub(crate) async fn ask<A>(directory: &Path, request: &str, arguments: Value) -> Result<A, AskError>
+where
+    A: for<'text> Deserialize<'text>,
+{
+    ask_within(ANSWER_WITHIN, directory, request, arguments).await
+}
+
 /// Asks the proxy that runs on a data directory something.
 ///
 /// # Errors
-/// If none runs there, it does not answer, or refuses.
-pub(crate) async fn ask<A>(directory: &Path, request: &str, arguments: Value) -> Result<A, AskError>
+/// If none runs there, it does not answer `within` that time, or refuses.
+pub(crate) async fn ask_within<A>(
+    within: Duration,
+    directory: &Path,
+    request: &str,
+    arguments: Value,
+) -> Result<A, AskError>
 where
     A: for<'text> Deserialize<'text>,
 {
@@ -184,7 +210,7 @@ where
         name: request.to_owned(),
         arguments,
     };
-    match timeout(ANSWER_WITHIN, converse_with(stream, &request)).await {
+    match timeout(within, converse_with(stream, &request)).await {
         Ok(Ok(Ok(answer))) => Ok(answer),
         Ok(Ok(Err(refusal))) => Err(AskError::Refused(refusal.message)),
         Ok(Err(reason)) => Err(AskError::Failed { path, reason }),
@@ -305,7 +331,7 @@ async fn converse(stream: UnixStream, answers: Answers) {
         timeout(LINE_WITHIN, read_line(&mut reader, LONGEST_REQUEST)).await
     {
         let answers = answers.clone();
-        // Keys are made and written to a disk there.
+        // Keys are made and files are written there.
         let Ok(answer) = spawn_blocking(move || answer(&line, &answers)).await else {
             return;
         };
@@ -341,6 +367,13 @@ fn answer(line: &[u8], answers: &Answers) -> Vec<u8> {
                 Ok(rotation) => match answers.keys.rotate(&rotation) {
                     Ok(keys) => tell(&keys),
                     Err(error) => refuse("refused", format!("{error:#}")),
+                },
+            },
+            "backup" => match serde_json::from_value(request.arguments) {
+                Err(_) => refuse("invalid_request", "this is no backup".to_owned()),
+                Ok(BackupRequest { to }) => match answers.store.backup(&to) {
+                    Ok(backup) => tell(&backup),
+                    Err(error) => refuse("refused", error.to_string()),
                 },
             },
             _ => refuse(

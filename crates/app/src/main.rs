@@ -1,5 +1,6 @@
 //! The binary `mcp-auth-proxy`.
 
+mod backup;
 mod cli;
 mod config;
 mod control;
@@ -74,6 +75,18 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
             let (environment, clock) = (Environment::of_process(), Arc::new(SystemClock));
             let doing = signing_keys::command(&command, &environment, clock);
             terminal::print(runtime()?.block_on(doing)?.expose());
+            Ok(ExitCode::SUCCESS)
+        }
+        Invocation::Backup(arguments) => {
+            let (environment, clock) = (Environment::of_process(), Arc::new(SystemClock));
+            let copying = backup::backup_command(&arguments, &environment, clock);
+            terminal::print(&runtime()?.block_on(copying)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Invocation::Restore { arguments, agreed } => {
+            let (environment, now) = (Environment::of_process(), SystemClock.now());
+            let restored = backup::restore_command(&arguments, agreed, &environment, now)?;
+            terminal::print(&restored);
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -33,9 +33,16 @@ pub(crate) struct Memory {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Arc<KeyKeeper>,
     /// The data directory, which this process holds; none in a rehearsal.
-    pub(crate) directory: Option<PathBuf>,
+    pub(crate) held: Option<Held>,
     /// Keeps the directory of a rehearsal until its end.
     _scratch: Option<TempDir>,
+}
+
+/// A data directory that this process holds, and its store.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) directory: PathBuf,
+    pub(crate) store: Arc<EmbeddedStore>,
 }
 
 // === impl Memory ===
@@ -64,7 +71,7 @@ impl Memory {
         Ok(Self {
             store: Arc::new(store),
             keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
-            directory: None,
+            held: None,
             _scratch: None,
         })
     }
@@ -76,10 +83,14 @@ impl Memory {
             "sessions are kept in the embedded store in {} (no Redis is configured)",
             directory.display()
         );
+        let store = Arc::new(store);
         Ok(Self {
-            store: Arc::new(store),
+            store: Arc::<EmbeddedStore>::clone(&store),
             keys: keys(config, directory, seams)?,
-            directory: Some(directory.to_owned()),
+            held: Some(Held {
+                directory: directory.to_owned(),
+                store,
+            }),
             _scratch: None,
         })
     }
@@ -101,7 +112,7 @@ impl Memory {
         Ok(Self {
             store: Arc::new(store),
             keys: keys(config, scratch.path(), seams)?,
-            directory: None,
+            held: None,
             _scratch: Some(scratch),
         })
     }
@@ -168,7 +179,7 @@ fn keys(config: &Config, directory: &Path, seams: &Seams) -> Result<Arc<KeyKeepe
 }
 
 /// Makes the directory where it is absent, for its owner only.
-fn make_private_directory(directory: &Path) -> Result<()> {
+pub(crate) fn make_private_directory(directory: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

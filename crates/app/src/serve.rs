@@ -1,6 +1,6 @@
 //! The life of the process: started in order, watched, drained, stopped; nothing left behind.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -12,9 +12,10 @@ use crate::{
     config::Config,
     control::{Answers, ControlSocket, Status},
     listener::{Listeners, Serving},
-    memory::Memory,
+    memory::{Held, Memory},
     seams::Seams,
     servers::McpServers,
+    signing_keys::KeyKeeper,
     wire::{self, Proxy},
 };
 
@@ -96,8 +97,8 @@ async fn start(config: &Config) -> Result<Running> {
     } else {
         Memory::open(config, &seams).await?
     };
-    if let Some(directory) = &memory.directory {
-        answer_commands(config, directory, &memory, &seams).await;
+    if let Some(held) = &memory.held {
+        answer_commands(config, held, &memory.keys, &seams).await;
     }
     let servers = McpServers::start(config).await?;
     let answering = async {
@@ -121,7 +122,7 @@ async fn start(config: &Config) -> Result<Running> {
 }
 
 /// Answers commands that concern a running proxy. Serving does not depend on it.
-async fn answer_commands(config: &Config, directory: &Path, memory: &Memory, seams: &Seams) {
+async fn answer_commands(config: &Config, held: &Held, keys: &Arc<KeyKeeper>, seams: &Seams) {
     let status = Status::of_this_process(
         config.base_url.issuer(),
         config.mcp_urls(),
@@ -129,9 +130,10 @@ async fn answer_commands(config: &Config, directory: &Path, memory: &Memory, sea
     );
     let answers = Answers {
         status,
-        keys: Arc::clone(&memory.keys),
+        keys: Arc::clone(keys),
+        store: Arc::clone(&held.store),
     };
-    match ControlSocket::open(directory, answers).await {
+    match ControlSocket::open(&held.directory, answers).await {
         Ok(socket) => {
             seams.tasks.spawn(socket.serve(seams.closing.clone()));
         }

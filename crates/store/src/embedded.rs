@@ -5,11 +5,15 @@
 //! steps beside the writes. Reads judge expiry by the record. Writes go through one thread that
 //! commits what is queued, so that many waiters share one flush.
 
+mod backup;
 mod key;
+mod patrol;
+mod record;
 mod tables;
 mod writer;
 
 use std::{
+    cmp::Ordering,
     fmt, fs, io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -24,8 +28,10 @@ use domain::{
 };
 use redb::{Database, DatabaseError, ReadableDatabase as _};
 
+pub use self::backup::{Backup, BackupError, RestoreError, read_backup, restore};
 use self::{
     key::Key,
+    record::{Damage, Fault},
     tables::{FORMAT, Tables},
     writer::Writer,
 };
@@ -71,6 +77,17 @@ pub enum OpenError {
         /// The format found.
         found: u64,
     },
+    /// Written before the first release.
+    #[error(
+        "the store {path} has format {found}, which was never released; remove the file (everybody \
+         logs in anew), or give this process a data directory of its own"
+    )]
+    Older {
+        /// The store file.
+        path: PathBuf,
+        /// The format found.
+        found: u64,
+    },
     /// The file or its directory cannot be read or written.
     #[error("the store {path} cannot be opened: {reason}")]
     Unusable {
@@ -99,27 +116,13 @@ impl EmbeddedStore {
             reason,
         };
         create_private(path).map_err(|error| unusable(error.to_string()))?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(path)
-            .map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
-                    path: path.to_owned(),
-                    holder: read_holder(path),
-                },
-                error => unusable(error.to_string()),
-            })?;
+        let database = hold(path)?;
         let found = tables::prepare(&database).map_err(|error| unusable(error.to_string()))?;
-        if found > FORMAT {
-            return Err(OpenError::Newer {
-                path: path.to_owned(),
-                found,
-            });
-        }
+        check_format(path, found)?;
         fs::write(holder_path(path), std::process::id().to_string())
             .map_err(|error| unusable(error.to_string()))?;
         let database = Arc::new(database);
-        let writer = Writer::start(Arc::clone(&database), Arc::clone(&clock), bounds)
+        let writer = Writer::start(path, Arc::clone(&database), Arc::clone(&clock), bounds)
             .map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
             path: path.to_owned(),
@@ -137,7 +140,7 @@ impl EmbeddedStore {
     /// Reads in one snapshot, off the runtime's workers.
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&tables::Snapshot, Timestamp) -> Result<T, redb::Error> + Send + 'static,
+        read: impl FnOnce(&tables::Snapshot, Timestamp) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreUnavailable> {
         let database = Arc::clone(&self.database);
         let now = self.clock.now();
@@ -147,15 +150,28 @@ impl EmbeddedStore {
         })
         .await
         .map_err(|error| StoreUnavailable(error.to_string()))?
-        .map_err(|error| StoreUnavailable(error.to_string()))
+        .map_err(|fault| match fault {
+            Fault::Damaged(damage) => self.damaged(damage),
+            Fault::Engine(error) => StoreUnavailable(error.to_string()),
+        })
     }
 
     /// One atomic step, durable when this returns.
     async fn write<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
+        step: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreUnavailable> {
-        self.writer.submit(step).await
+        self.writer
+            .submit(step)
+            .await?
+            .map_err(|damage| self.damaged(damage))
+    }
+
+    /// Nothing damaged is taken for absent: a session that can be brought back from a backup does
+    /// not end.
+    fn damaged(&self, damage: Damage) -> StoreUnavailable {
+        name_damage(&self.path, damage);
+        StoreUnavailable(damage.to_string())
     }
 
     async fn read_one(&self, key: Key) -> Result<Option<Vec<u8>>, StoreUnavailable> {
@@ -418,6 +434,42 @@ impl Store for EmbeddedStore {
         let prefix = Key::holder(holder, None);
         self.read(move |snapshot, now| snapshot.grants_below(&prefix, now))
             .await
+    }
+}
+
+/// Names the damage for the operator.
+fn name_damage(path: &Path, damage: Damage) {
+    tracing::error!(
+        file = %path.display(),
+        record = damage.kind,
+        "a record of the store is damaged; it is left as it is, and requests that need it are \
+         answered 503. Bring the store back from a backup (`mcp-auth-proxy restore`): one made \
+         now (`mcp-auth-proxy backup`) holds all but what is damaged"
+    );
+}
+
+/// Opens a file that exists, for this process alone.
+fn hold(path: &Path) -> Result<Database, OpenError> {
+    let builder = &mut Database::builder();
+    let opened = builder.set_cache_size(CACHE_BYTES).create(path);
+    opened.map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
+            path: path.to_owned(),
+            holder: read_holder(path),
+        },
+        error => OpenError::Unusable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        },
+    })
+}
+
+fn check_format(path: &Path, found: u64) -> Result<(), OpenError> {
+    let path = path.to_owned();
+    match found.cmp(&FORMAT) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::Newer { path, found }),
+        Ordering::Less => Err(OpenError::Older { path, found }),
     }
 }
 

@@ -1,4 +1,9 @@
-use std::{fs, os::unix::fs::MetadataExt as _, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use domain::{
     secret::SecretString,
@@ -7,6 +12,7 @@ use domain::{
 use jose::signing::{SigningAlgorithm, SigningKeys};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use store::embedded::EmbeddedStore;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -48,8 +54,17 @@ fn answers() -> Answers {
     Answers {
         status: status(),
         keys: Arc::new(KeyKeeper::new(&keys, Source::Configuration, lives, &clock).unwrap()),
+        store: Arc::clone(&STORE.1),
     }
 }
+
+/// The file of a store, and the store, for all that a test asks.
+static STORE: LazyLock<(TempDir, Arc<EmbeddedStore>)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.redb");
+    let store = EmbeddedStore::open(&file, Arc::new(SystemClock)).unwrap();
+    (directory, Arc::new(store))
+});
 
 struct Setup {
     directory: TempDir,
@@ -206,6 +221,10 @@ fn what_is_not_understood_is_refused_by_name() {
         (json!({"version": 1, "request": "dance"}), "unknown_request"),
         (json!({"request": "status"}), "invalid_request"),
         (json!([]), "invalid_request"),
+        (
+            json!({"version": 1, "request": "backup"}),
+            "invalid_request",
+        ),
         (
             json!({"version": 1, "request": "rotate-keys"}),
             "invalid_request",

@@ -36,6 +36,7 @@
 mod harness;
 
 mod authorize;
+mod backup;
 mod bodies;
 mod callback;
 mod clients;

@@ -52,6 +52,22 @@ impl Key {
         Self::new(b'u', &[holder, grant])
     }
 
+    /// What a record is of, for people.
+    pub(super) fn kind_of(key: &[u8]) -> &'static str {
+        match key.first() {
+            Some(&CLIENT) => "registration of a client",
+            Some(&INTERACTION) => "login under way",
+            Some(b's') => "state of a login",
+            Some(b'o') => "mark of what counts once",
+            Some(b'g') => "grant",
+            Some(b'i') => "identity session",
+            Some(b'd') => "device that waits",
+            Some(b'e') => "user code",
+            Some(b'u') => "grant of a person",
+            _ => "unknown kind",
+        }
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,6 +1,7 @@
 //! Records and deadlines of the embedded store, and the steps made of them.
 
 mod clients;
+mod copy;
 mod devices;
 
 use std::time::Duration;
@@ -15,18 +16,23 @@ use redb::{
 };
 
 use self::clients::StoredClient;
-use super::key::{CLIENT, INTERACTION, Key};
+pub(super) use self::copy::{Walked, mark_backup, marks_of_backup};
+use super::{
+    key::{CLIENT, INTERACTION, Key},
+    record::{self, Damage, Fault, damage},
+};
 use crate::{
     Bounds, OperationId, Replaced, Settled, StoredGrant, StoredIdentity, stored::GrantHeader,
 };
 
-/// Format of the file as a whole; raised when an older release could not read it any more.
-pub(super) const FORMAT: u64 = 1;
+/// Format of the file as a whole; raised when an older release could not read it any more. (1 was
+/// never released.)
+pub(super) const FORMAT: u64 = 2;
 
 /// Deadline hints looked at beside one commit.
 pub(super) const SWEEP_STEP: usize = 256;
 
-/// Key → deadline (8 bytes, Unix seconds) and value.
+/// Key → what [`record`](super::record) makes of deadline and value.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 /// (deadline, key): a record may end then.
 const DEADLINES: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("deadlines");
@@ -51,7 +57,7 @@ pub(super) struct Tables<'transaction> {
     now: Timestamp,
 }
 
-/// Makes the tables of a new file and says which format the file has; one of a newer format is
+/// Makes the tables of a new file and says which format the file has; one of another format is
 /// left as it is.
 pub(super) fn prepare(database: &Database) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
@@ -61,9 +67,11 @@ pub(super) fn prepare(database: &Database) -> Result<u64, redb::Error> {
         if format.is_none() {
             meta.insert("format", FORMAT)?;
         }
+        // From here on it is more than the backup it may have been.
+        copy::unmark_backup(&mut meta)?;
         format.unwrap_or(FORMAT)
     };
-    if format > FORMAT {
+    if format != FORMAT {
         transaction.abort()?;
         return Ok(format);
     }
@@ -78,46 +86,46 @@ pub(super) fn prepare(database: &Database) -> Result<u64, redb::Error> {
 // === impl Snapshot ===
 
 impl Snapshot {
-    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Fault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
         })
     }
 
-    pub(super) fn value(&self, key: &Key, now: Timestamp) -> Result<Option<Vec<u8>>, redb::Error> {
-        Ok(record(&self.records, key, now)?.map(|(_, value)| value))
+    pub(super) fn value(&self, key: &Key, now: Timestamp) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(read(&self.records, key, now)?.map(|(_, value)| value))
     }
 
     pub(super) fn client(
         &self,
         client: &ClientId,
         now: Timestamp,
-    ) -> Result<Option<Vec<u8>>, redb::Error> {
-        let stored = self.value(&Key::client(client), now)?;
-        Ok(stored.and_then(|bytes| Some(StoredClient::decode(&bytes)?.registration.to_vec())))
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let key = Key::client(client);
+        let Some(bytes) = self.value(&key, now)? else {
+            return Ok(None);
+        };
+        let stored = StoredClient::decode(&bytes).ok_or_else(|| damage(key.as_bytes()))?;
+        Ok(Some(stored.registration.to_vec()))
     }
 
     pub(super) fn grant(
         &self,
         grant: &GrantId,
         now: Timestamp,
-    ) -> Result<Option<StoredGrant>, redb::Error> {
+    ) -> Result<Option<StoredGrant>, Fault> {
         load_grant(&self.records, grant, now)
     }
 
-    pub(super) fn grants_below(
-        &self,
-        prefix: &Key,
-        now: Timestamp,
-    ) -> Result<Vec<GrantId>, redb::Error> {
+    pub(super) fn grants_below(&self, prefix: &Key, now: Timestamp) -> Result<Vec<GrantId>, Fault> {
         let mut grants = Vec::new();
         for entry in self.records.range(prefix.as_bytes()..)? {
             let (key, value) = entry?;
             let Some(rest) = key.value().strip_prefix(prefix.as_bytes()) else {
                 break;
             };
-            let live = split_deadline(value.value()).is_some_and(|(deadline, _)| deadline > now);
-            if let (true, Ok(grant)) = (live, rest.try_into()) {
+            let (deadline, _) = record::decode(key.value(), value.value())?;
+            if let (true, Ok(grant)) = (deadline > now, rest.try_into()) {
                 grants.push(GrantId::from_bytes(grant));
             }
         }
@@ -132,7 +140,7 @@ impl<'transaction> Tables<'transaction> {
         transaction: &'transaction WriteTransaction,
         bounds: Bounds,
         now: Timestamp,
-    ) -> Result<Self, redb::Error> {
+    ) -> Result<Self, Fault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             deadlines: transaction.open_table(DEADLINES)?,
@@ -143,35 +151,23 @@ impl<'transaction> Tables<'transaction> {
         })
     }
 
-    pub(super) fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
-        Ok(record(&self.records, key, self.now)?.map(|(_, value)| value))
+    pub(super) fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(read(&self.records, key, self.now)?.map(|(_, value)| value))
     }
 
-    pub(super) fn put(
-        &mut self,
-        key: &Key,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<(), redb::Error> {
+    pub(super) fn put(&mut self, key: &Key, value: &[u8], ttl: Duration) -> Result<(), Fault> {
         self.put_until(key, value, self.now.plus(ttl))
     }
 
-    fn put_until(
-        &mut self,
-        key: &Key,
-        value: &[u8],
-        deadline: Timestamp,
-    ) -> Result<(), redb::Error> {
-        let mut bytes = Vec::with_capacity(8 + value.len());
-        bytes.extend_from_slice(&deadline.as_unix().to_be_bytes());
-        bytes.extend_from_slice(value);
+    fn put_until(&mut self, key: &Key, value: &[u8], deadline: Timestamp) -> Result<(), Fault> {
+        let bytes = record::encode(key.as_bytes(), deadline, value);
         self.records.insert(key.as_bytes(), bytes.as_slice())?;
         self.deadlines
             .insert((deadline.as_unix(), key.as_bytes()), ())?;
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, key: &Key) -> Result<(), redb::Error> {
+    pub(super) fn remove(&mut self, key: &Key) -> Result<(), Fault> {
         self.records.remove(key.as_bytes())?;
         Ok(())
     }
@@ -182,7 +178,7 @@ impl<'transaction> Tables<'transaction> {
         key: &Key,
         value: &[u8],
         ttl: Duration,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<(), Fault> {
         self.take_interaction(key)?;
         let deadline = self.now.plus(ttl);
         self.put_until(key, value, deadline)?;
@@ -200,8 +196,8 @@ impl<'transaction> Tables<'transaction> {
         Ok(())
     }
 
-    pub(super) fn take_interaction(&mut self, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
-        let Some((deadline, value)) = record(&self.records, key, self.now)? else {
+    pub(super) fn take_interaction(&mut self, key: &Key) -> Result<Option<Vec<u8>>, Fault> {
+        let Some((deadline, value)) = read(&self.records, key, self.now)? else {
             return Ok(None);
         };
         let entry = (deadline.as_unix(), key.as_bytes());
@@ -216,7 +212,7 @@ impl<'transaction> Tables<'transaction> {
         key: &Key,
         value: &[u8],
         ttl: Duration,
-    ) -> Result<bool, redb::Error> {
+    ) -> Result<bool, Fault> {
         if self.value(key)?.is_some() {
             return Ok(false);
         }
@@ -231,7 +227,7 @@ impl<'transaction> Tables<'transaction> {
         identity: Vec<u8>,
         operation: OperationId,
         ttl: Duration,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<(), Fault> {
         let header = GrantHeader {
             live: true,
             version: 1,
@@ -252,14 +248,12 @@ impl<'transaction> Tables<'transaction> {
         body: &[u8],
         operation: OperationId,
         ttl: Duration,
-    ) -> Result<Replaced, redb::Error> {
+    ) -> Result<Replaced, Fault> {
         let key = Key::grant(grant);
         let Some(bytes) = self.value(&key)? else {
             return Ok(Replaced::Absent);
         };
-        let Some((header, _)) = GrantHeader::decode(&bytes) else {
-            return Err(unreadable());
-        };
+        let (header, _) = split_header(&key, &bytes)?;
         let ours = header.live && header.version == expected + 1 && header.operation == operation;
         if ours {
             return Ok(Replaced::Done);
@@ -273,9 +267,10 @@ impl<'transaction> Tables<'transaction> {
             version: expected + 1,
             operation,
         };
-        self.put(&key, &header.encode(body), ttl)?;
         let identity = Key::identity(grant);
-        if let Some(value) = self.value(&identity)? {
+        let kept = self.value(&identity)?;
+        self.put(&key, &header.encode(body), ttl)?;
+        if let Some(value) = kept {
             self.put(&identity, &value, ttl)?;
         }
         Ok(Replaced::Done)
@@ -286,24 +281,21 @@ impl<'transaction> Tables<'transaction> {
         grant: &GrantId,
         expected: u64,
         sealed: Vec<u8>,
-    ) -> Result<Settled, redb::Error> {
-        let Some((deadline, bytes)) = record(&self.records, &Key::grant(grant), self.now)? else {
+    ) -> Result<Settled, Fault> {
+        let key = Key::grant(grant);
+        let Some((deadline, bytes)) = read(&self.records, &key, self.now)? else {
             return Ok(Settled::Ended);
         };
-        let Some((header, _)) = GrantHeader::decode(&bytes) else {
-            return Err(unreadable());
-        };
+        let (header, _) = split_header(&key, &bytes)?;
         if !header.live {
             return Ok(Settled::Ended);
         }
-        let key = Key::identity(grant);
-        if let Some(stored) = self
-            .value(&key)?
-            .and_then(|bytes| StoredIdentity::decode(&bytes))
+        if let Some(stored) = load_identity(&self.records, grant, self.now)?
             && stored.version != expected
         {
             return Ok(Settled::Newer(stored));
         }
+        let key = Key::identity(grant);
         let identity = StoredIdentity {
             version: expected + 1,
             sealed,
@@ -316,14 +308,12 @@ impl<'transaction> Tables<'transaction> {
         &mut self,
         grant: &GrantId,
         tombstone_ttl: Duration,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<(), Fault> {
         let key = Key::grant(grant);
         let Some(bytes) = self.value(&key)? else {
             return Ok(());
         };
-        let Some((header, _)) = GrantHeader::decode(&bytes) else {
-            return Err(unreadable());
-        };
+        let (header, _) = split_header(&key, &bytes)?;
         if header.live {
             let tombstone = GrantHeader {
                 live: false,
@@ -336,7 +326,7 @@ impl<'transaction> Tables<'transaction> {
 
     /// Looks at up to [`SWEEP_STEP`] deadlines that have passed and forgets what has expired; says
     /// at how many.
-    pub(super) fn sweep(&mut self) -> Result<usize, redb::Error> {
+    pub(super) fn sweep(&mut self) -> Result<usize, Fault> {
         let mut due = Vec::new();
         for entry in self
             .deadlines
@@ -352,12 +342,15 @@ impl<'transaction> Tables<'transaction> {
         let count = due.len();
         for (deadline, key) in due {
             self.deadlines.remove((deadline, key.as_slice()))?;
-            let stored = self
+            let Some(stored) = self
                 .records
                 .get(key.as_slice())?
-                .map(|bytes| bytes.value().to_vec());
-            let Some(stored) = stored else { continue };
-            let Some((end, value)) = split_deadline(&stored) else {
+                .map(|bytes| bytes.value().to_vec())
+            else {
+                continue;
+            };
+            // A damaged record is left for the operator; only the hint goes.
+            let Ok((end, value)) = record::decode(&key, &stored) else {
                 continue;
             };
             if end > self.now {
@@ -376,47 +369,51 @@ impl<'transaction> Tables<'transaction> {
 }
 
 /// A record that has not expired: its deadline and value.
-fn record(
+fn read(
     records: &impl ReadableTable<&'static [u8], &'static [u8]>,
     key: &Key,
     now: Timestamp,
-) -> Result<Option<(Timestamp, Vec<u8>)>, redb::Error> {
+) -> Result<Option<(Timestamp, Vec<u8>)>, Fault> {
     let Some(bytes) = records.get(key.as_bytes())? else {
         return Ok(None);
     };
-    Ok(split_deadline(bytes.value())
-        .filter(|(deadline, _)| *deadline > now)
-        .map(|(deadline, value)| (deadline, value.to_vec())))
+    let (deadline, value) = record::decode(key.as_bytes(), bytes.value())?;
+    Ok((deadline > now).then(|| (deadline, value.to_vec())))
 }
 
 fn load_grant(
     records: &impl ReadableTable<&'static [u8], &'static [u8]>,
     grant: &GrantId,
     now: Timestamp,
-) -> Result<Option<StoredGrant>, redb::Error> {
-    let Some((_, bytes)) = record(records, &Key::grant(grant), now)? else {
+) -> Result<Option<StoredGrant>, Fault> {
+    let key = Key::grant(grant);
+    let Some((_, bytes)) = read(records, &key, now)? else {
         return Ok(None);
     };
-    let Some((header, body)) = GrantHeader::decode(&bytes) else {
-        return Err(unreadable());
-    };
+    let (header, body) = split_header(&key, &bytes)?;
     if !header.live {
         return Ok(Some(StoredGrant::Ended));
     }
-    let identity = record(records, &Key::identity(grant), now)?
-        .and_then(|(_, bytes)| StoredIdentity::decode(&bytes));
     Ok(Some(StoredGrant::Live {
         version: header.version,
         body: body.to_vec(),
-        identity,
+        identity: load_identity(records, grant, now)?,
     }))
 }
 
-fn split_deadline(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
-    let (deadline, value) = bytes.split_first_chunk::<8>()?;
-    Some((Timestamp::from_unix(u64::from_be_bytes(*deadline)), value))
+fn load_identity(
+    records: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    grant: &GrantId,
+    now: Timestamp,
+) -> Result<Option<StoredIdentity>, Fault> {
+    let key = Key::identity(grant);
+    let Some((_, bytes)) = read(records, &key, now)? else {
+        return Ok(None);
+    };
+    let identity = StoredIdentity::decode(&bytes).ok_or_else(|| damage(key.as_bytes()))?;
+    Ok(Some(identity))
 }
 
-fn unreadable() -> redb::Error {
-    redb::Error::Corrupted("a record has a format that this release cannot read".to_owned())
+fn split_header<'a>(key: &Key, bytes: &'a [u8]) -> Result<(GrantHeader, &'a [u8]), Damage> {
+    GrantHeader::decode(bytes).ok_or_else(|| damage(key.as_bytes()))
 }

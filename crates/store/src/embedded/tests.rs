@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+mod backup;
+mod damage;
 
 use super::*;
 use crate::{
@@ -15,13 +18,13 @@ impl ManualClock {
     }
 
     fn advance(&self, seconds: u64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
+        self.0.fetch_add(seconds, Relaxed);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix(self.0.load(Ordering::Relaxed))
+        Timestamp::from_unix(self.0.load(Relaxed))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{
     io,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
     sync::{
         Arc,
         mpsc::{self, RecvTimeoutError},
@@ -14,7 +16,11 @@ use domain::time::Clock;
 use redb::Database;
 use tokio::sync::oneshot;
 
-use super::tables::{SWEEP_STEP, Tables};
+use super::{
+    patrol::Patrol,
+    record::{Damage, Fault},
+    tables::{SWEEP_STEP, Tables},
+};
 use crate::{Bounds, StoreUnavailable};
 
 /// Most steps in one commit.
@@ -38,18 +44,21 @@ struct Loop {
     clock: Arc<dyn Clock>,
     bounds: Bounds,
     steps: mpsc::Receiver<Step>,
+    patrol: Patrol,
 }
 
 // === impl Writer ===
 
 impl Writer {
     pub(super) fn start(
+        path: &Path,
         database: Arc<Database>,
         clock: Arc<dyn Clock>,
         bounds: Bounds,
     ) -> io::Result<Self> {
         let (sender, steps) = mpsc::channel();
         let writing = Loop {
+            patrol: Patrol::new(path, Arc::clone(&database)),
             database,
             clock,
             bounds,
@@ -64,14 +73,19 @@ impl Writer {
         })
     }
 
-    /// Runs a step in the next commit and returns its result once that is durable.
+    /// Runs a step in the next commit and returns its result once that is durable. One that meets
+    /// a damaged record has done nothing; the others of its commit go on.
     pub(super) async fn submit<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Result<T, StoreUnavailable> {
+        step: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Result<T, Damage>, StoreUnavailable> {
         let (answer, answered) = oneshot::channel();
         let step: Step = Box::new(move |tables| {
-            let result = step(tables)?;
+            let result = match step(tables) {
+                Ok(result) => Ok(result),
+                Err(Fault::Damaged(damage)) => Err(damage),
+                Err(Fault::Engine(error)) => return Err(error),
+            };
             // An asker who has gone is no reason not to write.
             Ok(Box::new(move || drop(answer.send(result))) as Answer)
         });
@@ -101,7 +115,7 @@ impl Drop for Writer {
 // === impl Loop ===
 
 impl Loop {
-    fn run(self) {
+    fn run(mut self) {
         let mut more_expired = false;
         loop {
             let pause = if more_expired {
@@ -115,7 +129,14 @@ impl Loop {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             batch.extend(self.steps.try_iter().take(BATCH));
-            match self.commit(batch) {
+            // The engine panics where pages of its file make no sense; the thread goes on, so that
+            // what stands on sound pages is still written.
+            let committed = panic::catch_unwind(AssertUnwindSafe(|| self.commit(batch)));
+            let committed = committed.unwrap_or_else(|_| {
+                let reason = "the file is damaged".to_owned();
+                Err(Fault::Engine(redb::Error::Corrupted(reason)))
+            });
+            match committed {
                 Ok(more) => more_expired = more,
                 Err(error) => {
                     more_expired = false;
@@ -125,11 +146,12 @@ impl Loop {
                     );
                 }
             }
+            self.patrol.step();
         }
     }
 
     /// Runs the steps in one transaction and answers them; says whether more has expired.
-    fn commit(&self, batch: Vec<Step>) -> Result<bool, redb::Error> {
+    fn commit(&self, batch: Vec<Step>) -> Result<bool, Fault> {
         let mut transaction = self.database.begin_write()?;
         // Makes reopening after a kill a matter of milliseconds, however large the file.
         transaction.set_quick_repair(true);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::id::ClientId;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::{Key, Tables, record};
+use super::{Fault, Key, Tables, damage, read};
 
 /// A registration as stored: order of registration, 0 once it was used; then the caller's bytes.
 pub(super) struct StoredClient<'a> {
@@ -21,7 +21,7 @@ impl Tables<'_> {
         client: &ClientId,
         registration: &[u8],
         ttl: Duration,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<(), Fault> {
         let key = Key::client(client);
         let newest = self.unused.last()?.map_or(0, |(entry, _)| entry.value().0);
         let stored = StoredClient {
@@ -46,14 +46,12 @@ impl Tables<'_> {
         &mut self,
         client: &ClientId,
         ttl: Duration,
-    ) -> Result<bool, redb::Error> {
+    ) -> Result<bool, Fault> {
         let key = Key::client(client);
-        let Some((deadline, bytes)) = record(&self.records, &key, self.now)? else {
+        let Some((deadline, bytes)) = read(&self.records, &key, self.now)? else {
             return Ok(false);
         };
-        let Some(stored) = StoredClient::decode(&bytes) else {
-            return Ok(false);
-        };
+        let stored = StoredClient::decode(&bytes).ok_or_else(|| damage(key.as_bytes()))?;
         self.unused.remove((stored.unused_order, key.as_bytes()))?;
         let used = StoredClient {
             unused_order: 0,
@@ -69,14 +67,12 @@ impl Tables<'_> {
         &mut self,
         client: &ClientId,
         registration: &[u8],
-    ) -> Result<bool, redb::Error> {
+    ) -> Result<bool, Fault> {
         let key = Key::client(client);
-        let Some((deadline, bytes)) = record(&self.records, &key, self.now)? else {
+        let Some((deadline, bytes)) = read(&self.records, &key, self.now)? else {
             return Ok(false);
         };
-        let Some(stored) = StoredClient::decode(&bytes) else {
-            return Ok(false);
-        };
+        let stored = StoredClient::decode(&bytes).ok_or_else(|| damage(key.as_bytes()))?;
         let replaced = StoredClient {
             registration,
             ..stored
@@ -85,17 +81,13 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    pub(in crate::embedded) fn forget_client(
-        &mut self,
-        client: &ClientId,
-    ) -> Result<(), redb::Error> {
+    pub(in crate::embedded) fn forget_client(&mut self, client: &ClientId) -> Result<(), Fault> {
         let key = Key::client(client);
-        let Some((_, bytes)) = record(&self.records, &key, self.now)? else {
+        let Some((_, bytes)) = read(&self.records, &key, self.now)? else {
             return Ok(());
         };
-        if let Some(stored) = StoredClient::decode(&bytes) {
-            self.unused.remove((stored.unused_order, key.as_bytes()))?;
-        }
+        let stored = StoredClient::decode(&bytes).ok_or_else(|| damage(key.as_bytes()))?;
+        self.unused.remove((stored.unused_order, key.as_bytes()))?;
         self.remove(&key)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{id::GrantId, time::Timestamp};
 
-use super::{Key, Snapshot, Tables, record, unreadable};
+use super::{Fault, Key, Snapshot, Tables, read, split_header};
 use crate::{DeviceApproval, DeviceReplaced, OperationId, StoredDevice, stored::GrantHeader};
 
 /// Whether a step wrote, or found that it had been done before.
@@ -22,11 +22,12 @@ impl Snapshot {
         &self,
         grant: &GrantId,
         now: Timestamp,
-    ) -> Result<Option<StoredDevice>, redb::Error> {
-        let Some(bytes) = self.value(&Key::device(grant), now)? else {
+    ) -> Result<Option<StoredDevice>, Fault> {
+        let key = Key::device(grant);
+        let Some(bytes) = self.value(&key, now)? else {
             return Ok(None);
         };
-        let (header, body) = GrantHeader::decode(&bytes).ok_or_else(unreadable)?;
+        let (header, body) = split_header(&key, &bytes)?;
         Ok(Some(StoredDevice {
             version: header.version,
             body: body.to_vec(),
@@ -42,7 +43,7 @@ impl Tables<'_> {
         key: &Key,
         grant: &GrantId,
         ttl: Duration,
-    ) -> Result<bool, redb::Error> {
+    ) -> Result<bool, Fault> {
         if let Some(named) = self.value(key)? {
             return Ok(named == grant.as_bytes());
         }
@@ -56,12 +57,12 @@ impl Tables<'_> {
         expected: u64,
         body: &[u8],
         operation: OperationId,
-    ) -> Result<(DeviceReplaced, Wrote), redb::Error> {
+    ) -> Result<(DeviceReplaced, Wrote), Fault> {
         let key = Key::device(grant);
-        let Some((deadline, bytes)) = record(&self.records, &key, self.now)? else {
+        let Some((deadline, bytes)) = read(&self.records, &key, self.now)? else {
             return Ok((DeviceReplaced::Absent, Wrote::Nothing));
         };
-        let (header, stored) = GrantHeader::decode(&bytes).ok_or_else(unreadable)?;
+        let (header, stored) = split_header(&key, &bytes)?;
         if header.version == expected + 1 && header.operation == operation {
             return Ok((DeviceReplaced::Done, Wrote::Before));
         }
@@ -86,7 +87,7 @@ impl Tables<'_> {
         grant: &GrantId,
         approval: DeviceApproval,
         operation: OperationId,
-    ) -> Result<DeviceReplaced, redb::Error> {
+    ) -> Result<DeviceReplaced, Fault> {
         let (outcome, wrote) =
             self.replace_device(grant, approval.expected, &approval.device, operation)?;
         if wrote == Wrote::Now {
