@@ -61,12 +61,11 @@ impl Memory {
 
     async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<Self> {
         let store = connect(config, redis, seams).await?;
-        let (keys, source) = match &config.signing_keys {
-            Some(keys) => (keys.clone(), Source::Configuration),
-            None => {
-                let keys = shared_keys::load_or_make(&store, config, seams.random.as_ref());
-                (keys.await?, Source::Store)
-            }
+        let (keys, source) = if let Some(keys) = &config.signing_keys {
+            (keys.clone(), Source::Configuration)
+        } else {
+            let keys = shared_keys::load_or_make(&store, config, seams.random.as_ref());
+            (keys.await?, Source::Store)
         };
         Ok(Self {
             store: Arc::new(store),
