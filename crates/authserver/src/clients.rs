@@ -83,7 +83,7 @@ pub(crate) struct Clients {
     preregistered: HashMap<ClientId, Client>,
     documents: Option<ClientDocuments>,
     keys: Option<PublishedKeys>,
-    audiences: [String; 3],
+    audiences: [String; 6],
     assertions: RequestLimits,
     secret_guesses: SecretGuesses,
 }

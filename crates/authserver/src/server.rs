@@ -150,12 +150,17 @@ impl Settings {
         documents.is_some_and(|documents| documents.domains.is_some())
     }
 
-    /// What an assertion of a client may be meant for (RFC 7523 §3, RFC 9126 §2).
-    pub(crate) fn assertion_audiences(&self) -> [String; 3] {
+    /// What an assertion of a client may be meant for: the issuer, the token endpoint (RFC 7523 §3),
+    /// or whichever other endpoint takes assertions (RFC 9126 §2 for its own; libraries name the
+    /// endpoint that they ask). All of them are this server.
+    pub(crate) fn assertion_audiences(&self) -> [String; 6] {
         [
             self.base_url.issuer().to_owned(),
             self.base_url.join(path::TOKEN),
             self.base_url.join(path::PUSHED_AUTHORIZATION),
+            self.base_url.join(path::DEVICE_AUTHORIZATION),
+            self.base_url.join(path::INTROSPECTION),
+            self.base_url.join(path::REVOCATION),
         ]
     }
 

@@ -122,11 +122,15 @@ async fn an_assertion_proves_a_client_once() {
 }
 
 #[tokio::test]
-async fn the_token_endpoint_and_a_list_are_audiences_too() {
+async fn each_endpoint_that_takes_assertions_and_a_list_are_audiences_too() {
     let server = server();
     let signer = Signer::registered(&server).await;
     for (jti, audience) in [
         json!("https://proxy.example/token"),
+        json!("https://proxy.example/request"),
+        json!("https://proxy.example/device/auth"),
+        json!("https://proxy.example/token/introspection"),
+        json!("https://proxy.example/token/revocation"),
         json!(["https://other.example", ISSUER]),
     ]
     .into_iter()
