@@ -48,6 +48,66 @@ export function loginForm(action, hidden = {}) {
     <button type="submit">Sign in</button></form></main>`;
 }
 
+/** Name and message of an error, with the OAuth error that a library found in an answer. */
+function describe(error) {
+  const challenges = error?.cause?.map?.(({ parameters }) => parameters?.error) ?? [];
+  const oauth = [error?.error, error?.error_description, ...challenges].filter(Boolean);
+  const text = `${error?.name ?? 'Error'}: ${error?.message ?? error}`;
+  return oauth.length ? `${text} (${oauth.join(': ')})` : text;
+}
+
+/** A client's key for an algorithm of `private_key_jwt`, and what its registration says of it. */
+export async function clientKeys(algorithm) {
+  if (!algorithm) return { members: {} };
+  const curves = {
+    RS256: { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },
+    PS256: { name: 'RSA-PSS', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },
+    ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+    Ed25519: { name: 'Ed25519' },
+  };
+  const pair = await crypto.subtle.generateKey(curves[algorithm], true, ['sign', 'verify']);
+  const { kty, n, e, crv, x, y } = await crypto.subtle.exportKey('jwk', pair.publicKey);
+  const kid = crypto.randomUUID();
+  return {
+    key: { key: pair.privateKey, kid },
+    members: {
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_signing_alg: algorithm,
+      jwks: { keys: [{ kty, n, e, crv, x, y, kid, alg: algorithm, use: 'sig' }] },
+    },
+  };
+}
+
+/** How a client proves itself, made by `oauth4webapi` or `openid-client`. */
+export function authenticationOf(library, client, key) {
+  switch (client.token_endpoint_auth_method) {
+    case 'none': return library.None();
+    case 'client_secret_post': return library.ClientSecretPost(client.client_secret);
+    case 'private_key_jwt': return library.PrivateKeyJwt(key);
+    default: return library.ClientSecretBasic(client.client_secret);
+  }
+}
+
+/** A fetch by which what goes to `public` reaches `actual` as from a router that ended TLS. */
+export function throughRouter({ public: outside, actual }) {
+  return (url, options) => new Promise((resolve, reject) => {
+    const asked = new URL(url);
+    const sent = options.body === undefined ? undefined : String(options.body);
+    const headers = { ...Object.fromEntries(new Headers(options.headers)) };
+    Object.assign(headers, {
+      host: new URL(outside).host, 'x-forwarded-proto': 'https', 'x-forwarded-for': '203.0.113.1',
+    });
+    const target = new URL(asked.pathname + asked.search, actual);
+    const request = http.request(target, { method: options.method, headers }, async (response) => {
+      const empty = [204, 304].includes(response.statusCode);
+      const text = await body(response);
+      resolve(new Response(empty ? null : text, { status: response.statusCode, headers: response.headers }));
+    });
+    request.on('error', reject);
+    request.end(sent);
+  });
+}
+
 /** Answers the harness's commands, one JSON line each, until its end of the pipe closes. */
 export async function serveCommands(commands) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
@@ -56,7 +116,7 @@ export async function serveCommands(commands) {
     try {
       say({ answer: command, result: (await commands[command](parameters)) ?? null });
     } catch (error) {
-      say({ answer: command, error: `${error?.name ?? 'Error'}: ${error?.message ?? error}` });
+      say({ answer: command, error: describe(error) });
     }
   }
 }

@@ -11,6 +11,7 @@ pub mod html;
 pub mod http;
 pub mod inspector;
 pub mod mcp_remote;
+pub mod oauth_library;
 pub mod plain_oauth;
 pub mod port;
 pub mod process;

@@ -35,7 +35,7 @@ impl Witness {
 
     /// Remembers each text in a JSON value that stands under a name of a secret.
     pub fn remember_members(&self, value: &Value) {
-        const NAMES: [&str; 9] = [
+        const NAMES: [&str; 10] = [
             "access_token",
             "refresh_token",
             "id_token",
@@ -43,6 +43,7 @@ impl Witness {
             "registration_access_token",
             "code",
             "codes",
+            "device_code",
             "states",
             "verifiers",
         ];

@@ -52,6 +52,7 @@ mod first_connection;
 mod headers;
 mod identity_life;
 mod keys;
+mod libraries;
 mod local_identity;
 mod pages;
 mod plain_oauth;
