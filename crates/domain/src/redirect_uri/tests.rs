@@ -61,6 +61,8 @@ fn all_else_is_refused_with_its_reason() {
     ] {
         assert_eq!(RedirectUri::parse(text), Err(reason), "{text}");
     }
+    let long = format!("https://example.com/{}", "x".repeat(RedirectUri::MAX_BYTES));
+    assert_eq!(RedirectUri::parse(&long), Err(Invalid::TooLong));
 }
 
 #[test]

@@ -53,6 +53,45 @@ async fn a_token_that_opens_nothing_is_invalid() {
     assert!(arrived.lock().unwrap().is_empty());
 }
 
+/// A token is asked for at each request, until the very end of what was granted.
+#[tokio::test]
+async fn an_expired_token_and_one_of_an_ended_session_are_invalid() {
+    for is_ended in [false, true] {
+        let (server, arrived) = Server::recording().await;
+        let proxy = Proxy::before(&server.url()).await;
+        let mut client = proxy.client().await;
+        assert_eq!(client.post("/mcp", "{}").await.status, StatusCode::OK);
+        if is_ended {
+            proxy.grants.end(&proxy.issued.grant).await.unwrap();
+        } else {
+            proxy.clock.forward(2 * 3600);
+        }
+        let answer = client.post("/mcp", "{}").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        let challenge = answer.challenge();
+        assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+        assert!(challenge.contains(METADATA), "{challenge}");
+        assert_eq!(arrived.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_id_of_mcp_is_no_credential() {
+    let (server, arrived) = Server::recording().await;
+    let proxy = Proxy::before(&server.url()).await;
+    let mut client = Client::connect(proxy.address).await;
+    let mut call = request(Method::POST, "/mcp", full("{}"));
+    let headers = call.headers_mut();
+    headers.insert("mcp-session-id", "a-session-of-somebody".parse().unwrap());
+    headers.insert(
+        "cookie",
+        format!("session={}", proxy.token).parse().unwrap(),
+    );
+    let answer = client.ask(call).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(arrived.lock().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn credentials_in_two_places_and_odd_paths_are_malformed() {
     let (server, arrived) = Server::recording().await;

@@ -192,9 +192,9 @@ pub(super) const AUTHORIZATION: Section = Section {
             .get("/auth?<auth>&max_age=-1")
             .redirected("invalid_request", "max_age must be a number of seconds")
             .cure(MEND_REQUEST),
-        Row::new("a `nonce` (or `state`, `login_hint`) of more than 4096 bytes")
-            .get("/auth?<auth>&nonce=<5000 letters>")
-            .redirected("invalid_request", "nonce is longer than 4096 bytes")
+        Row::new("a `nonce` (or `state`, `login_hint`) of more than 8000 bytes")
+            .get("/auth?<auth>&nonce=<9000 letters>")
+            .redirected("invalid_request", "nonce is longer than 8000 bytes")
             .cure("Keep what is long yourself, and send a key to it"),
     ],
 };

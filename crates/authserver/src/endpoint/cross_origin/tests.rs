@@ -98,6 +98,41 @@ async fn a_preflight_is_answered_with_the_names_it_asks() {
     }
 }
 
+/// OAuth 2.1 §3.1: a client sends the browser there and has nothing to read itself.
+#[tokio::test]
+async fn the_authorization_endpoint_and_all_pages_are_closed_to_scripts() {
+    let server = TestServer::start();
+    for path in [
+        "/auth",
+        "/authorize",
+        "/interaction/identity/callback",
+        "/interaction/AAAAAAAAAAAAAAAAAAAAAA",
+        "/interaction/AAAAAAAAAAAAAAAAAAAAAA/confirm-login",
+        "/session/end",
+        "/session/reset",
+        "/device",
+    ] {
+        for method in [Method::OPTIONS, Method::GET, Method::POST] {
+            let request = Request::builder()
+                .method(method.clone())
+                .uri(path)
+                .header("origin", "https://evil.example")
+                .header("access-control-request-method", "POST")
+                .body(Body::empty())
+                .unwrap();
+            let answer = server.send(request).await;
+            assert_ne!(answer.status, 204, "{method} {path}");
+            for name in answer.headers.keys() {
+                let name = name.as_str();
+                assert!(
+                    !name.starts_with("access-control-"),
+                    "{method} {path}: {name}"
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_header_name_is_not_echoed() {
     let server = TestServer::start();

@@ -106,6 +106,103 @@ async fn a_repeated_parameter_is_refused_before_the_code_is_touched() {
     assert_eq!(server.redeem(&client, &code).await.status, 200);
 }
 
+/// RFC 6749 §3.2: what is not known is ignored, and what has no value was not sent.
+#[tokio::test]
+async fn unknown_and_empty_parameters_do_not_count() {
+    let server = TestServer::start();
+    let client = server.public_client().await;
+    let code = server.code(&client).await;
+    let mut fields = code_fields(&client, &code).to_vec();
+    fields.extend([
+        ("unheard_of", "x"),
+        ("client_secret", ""),
+        ("client_assertion", ""),
+        ("scope", ""),
+        ("resource", ""),
+    ]);
+    assert_eq!(server.post("/token", &fields).await.status, 200);
+}
+
+/// OAuth 2.1 §2.4.1: wherever a secret counts, guessing is held back.
+#[tokio::test]
+async fn secrets_cannot_be_guessed_at_any_endpoint() {
+    for path in [
+        "/token",
+        "/token/revocation",
+        "/token/introspection",
+        "/request",
+        "/device/auth",
+    ] {
+        let server = TestServer::with(&Setup {
+            requests: Some(8),
+            ..Setup::default()
+        });
+        let registered = server.register("client_secret_post").await;
+        let id = text(&registered, "client_id");
+        let mut refused = 0;
+        let last = loop {
+            let guess = format!("mpcs1_guess-{refused}");
+            let fields = [
+                ("client_id", id.as_str()),
+                ("client_secret", &guess),
+                ("grant_type", "refresh_token"),
+                ("refresh_token", "x"),
+                ("token", "x"),
+            ];
+            let answer = server.post(path, &fields).await;
+            if answer.status != 401 || refused > 8 {
+                break answer;
+            }
+            refused += 1;
+        };
+        assert_refused(&last, 429, "temporarily_unavailable");
+        assert!(last.header("retry-after").is_some(), "{path}");
+        assert!(refused >= 1, "{path}");
+    }
+}
+
+/// OAuth 2.1 §7.7 asks for 160 bits: of the 256 random ones in each, about a half must differ.
+#[tokio::test]
+async fn what_is_given_out_is_too_long_to_guess() {
+    let server = TestServer::start();
+    let given = async || {
+        let registered = server.register("client_secret_post").await;
+        let (id, secret) = (
+            text(&registered, "client_id"),
+            text(&registered, "client_secret"),
+        );
+        let code = server.code(&id).await;
+        let mut fields = code_fields(&id, &code).to_vec();
+        fields.push(("client_secret", &secret));
+        let tokens = server.post("/token", &fields).await.json();
+        [
+            random_part(&code),
+            random_part(&text(&tokens, "access_token")),
+            random_part(&text(&tokens, "refresh_token")),
+            secret.strip_prefix("mpcs1_").map(decoded_bytes).unwrap(),
+        ]
+    };
+    for (one, other) in given().await.into_iter().zip(given().await) {
+        assert!(one.len() >= 32, "{} bytes", one.len());
+        let differing: u32 = one
+            .iter()
+            .zip(&other)
+            .map(|(one, other)| (one ^ other).count_ones())
+            .sum();
+        assert!((80..=176).contains(&differing), "{differing} bits differ");
+    }
+}
+
+/// The half of a grant's root or key that a credential carries.
+fn random_part(credential: &str) -> Vec<u8> {
+    let credential = domain::credential::Credential::parse(credential).unwrap();
+    credential.half.expose().to_vec()
+}
+
+fn decoded_bytes(text: &str) -> Vec<u8> {
+    base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text).unwrap()
+}
+
 #[tokio::test]
 async fn other_methods_are_told_which_one_is_served() {
     let server = TestServer::start();

@@ -23,8 +23,9 @@ use crate::{
     server::Settings,
 };
 
-/// Bound of `state`, `nonce` and `login_hint` in bytes.
-const MAX_TEXT_BYTES: usize = 4096;
+/// Bound of `state`, `nonce` and `login_hint` in bytes: all that a request line of the length
+/// that OAuth 2.1 §1.7.1 asks for can hold.
+const MAX_TEXT_BYTES: usize = 8000;
 
 /// Checks all but client and redirect URI, which belong together by now.
 pub(super) fn check(

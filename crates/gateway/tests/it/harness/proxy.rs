@@ -40,6 +40,7 @@ use url::Url;
 use super::Client;
 
 const PROVIDER: &str = "https://identity.example";
+const START: u64 = 1_800_000_000;
 const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters";
 
 pub(crate) struct Proxy {
@@ -51,6 +52,7 @@ pub(crate) struct Proxy {
     /// An access token for the server.
     pub(crate) token: String,
     pub(crate) issued: IssuedTokens,
+    pub(crate) clock: Arc<MovableClock>,
     _directory: tempfile::TempDir,
 }
 
@@ -61,8 +63,9 @@ pub(crate) struct Provider {
     script: Mutex<VecDeque<RefreshError>>,
 }
 
+/// Time as the test says.
 #[derive(Debug)]
-struct StandingClock;
+pub(crate) struct MovableClock(AtomicU64);
 
 #[derive(Debug, Default)]
 struct CountedRandom(AtomicU64);
@@ -103,7 +106,8 @@ impl Proxy {
 
     pub(crate) async fn with(settings: GatewaySettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(StandingClock);
+        let movable = Arc::new(MovableClock(AtomicU64::new(START)));
+        let clock = Arc::clone(&movable) as Arc<dyn Clock>;
         let path = directory.path().join("store.redb");
         let store = EmbeddedStore::open(&path, Arc::clone(&clock)).unwrap();
         let provider = Arc::new(Provider::default());
@@ -133,6 +137,7 @@ impl Proxy {
             tasks,
             token: issued.access_token.expose().to_owned(),
             issued,
+            clock: movable,
             _directory: directory,
         }
     }
@@ -196,8 +201,8 @@ fn tokens(access: &str) -> IdentityTokens {
     IdentityTokens {
         access_token: SecretString::new(access),
         refresh_token: Some(SecretString::new("identity-refresh")),
-        expires_at: Some(StandingClock.now().plus(Duration::from_secs(8 * 3600))),
-        issued_at: StandingClock.now(),
+        expires_at: Some(Timestamp::from_unix(START + 8 * 3600)),
+        issued_at: Timestamp::from_unix(START),
         scope: "profile email".to_owned(),
         id_token: None,
         extra: serde_json::Map::new(),
@@ -270,9 +275,17 @@ impl IdentityRefresher for Provider {
     }
 }
 
-impl Clock for StandingClock {
+// === impl MovableClock ===
+
+impl MovableClock {
+    pub(crate) fn forward(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix(1_800_000_000)
+        Timestamp::from_unix(self.0.load(Ordering::SeqCst))
     }
 }
 

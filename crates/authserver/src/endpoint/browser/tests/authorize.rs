@@ -79,7 +79,7 @@ async fn a_client_with_a_document_is_told_that_it_is_turned_off() {
 #[tokio::test]
 async fn faults_of_the_request_go_to_the_client() {
     let world = World::of(trusting()).await;
-    let long = "x".repeat(5000);
+    let long = "x".repeat(8001);
     for (changes, error) in [
         (
             vec![("response_type", Some("token"))],
@@ -198,6 +198,46 @@ async fn the_loopback_port_is_free_and_unknown_prompts_and_scopes_are_ignored() 
             ],
         )
         .await;
+}
+
+/// RFC 6749 §3.1: what is not known is ignored, and what has no value was not sent.
+#[tokio::test]
+async fn unknown_and_empty_parameters_do_not_count() {
+    let world = World::new().await;
+    let page = Browser::default()
+        .begin(
+            &world,
+            &[
+                ("authorization_details", Some("[{\"type\":\"x\"}]")),
+                ("x-unheard-of", Some("\u{1f600} &=")),
+                ("request", Some("")),
+                ("resource", Some("")),
+                ("scope", Some("")),
+                ("prompt", Some("")),
+                ("max_age", Some("")),
+            ],
+        )
+        .await;
+    assert!(page.starts_with("/interaction/"), "{page}");
+    // Nor is an empty one there where it is needed.
+    let reply = ask(&world, &[("client_id", Some(""))]).await;
+    reply.assert_problem(StatusCode::BAD_REQUEST, "did not say who it is");
+    let reply = ask(&world, &[("code_challenge", Some(""))]).await;
+    assert_error(&reply.way_back(), "invalid_request");
+}
+
+/// OAuth 2.1 §1.7.1: what fits into a request line of 8000 octets is read.
+#[tokio::test]
+async fn a_state_that_fills_a_request_line_comes_back() {
+    let world = World::new().await;
+    let room = 8000 - authorize(&[("state", Some(""))]).len() - "GET  HTTP/1.1".len();
+    let state = "s".repeat(room);
+    let mut browser = Browser::default();
+    let page = browser.begin(&world, &[("state", Some(&state))]).await;
+    let reply = browser.post(&world, &format!("{page}/abort"), &[]).await;
+    let url = reply.way_back();
+    assert_eq!(parameter(&url, "error").as_deref(), Some("access_denied"));
+    assert_eq!(parameter(&url, "state"), Some(state));
 }
 
 #[tokio::test]

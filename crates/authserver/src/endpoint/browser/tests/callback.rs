@@ -128,6 +128,9 @@ async fn agreeing_again_voids_the_older_state() {
     let page = browser.begin(&world, &[]).await;
     let older = browser.agree(&world, &page).await;
     let newer = browser.agree(&world, &page).await;
+    for name in ["state", "code_challenge"] {
+        assert_ne!(parameter(&older, name), parameter(&newer, name), "{name}");
+    }
     let reply = browser.come_back(&world, &older, CODE).await;
     reply.assert_problem(StatusCode::CONFLICT, "void");
     browser.come_back(&world, &newer, CODE).await.refresh();

@@ -18,6 +18,7 @@ async fn the_page_says_who_asks_for_what() {
     for text in [
         "Example client",
         "<p class=\"large\"><bdi>client.example.org</bdi></p>",
+        "Its exact address: <code>https:&#x2f;&#x2f;client.example.org&#x2f;callback</code>",
         "127.0.0.1",
         "<code>global</code>",
         "<code>read-protected</code>",

@@ -173,6 +173,26 @@ async fn no_registration_takes_its_place() {
     assert_ne!(registered["client_id"], PORTAL);
 }
 
+/// OAuth 2.1 §7.5.1 would let clients that authenticate do without; here none may.
+#[tokio::test]
+async fn a_client_with_a_secret_needs_pkce_too() {
+    let world = world_with(portal()).await;
+    for changes in [
+        [("code_challenge", None), ("code_challenge_method", None)],
+        [
+            ("code_challenge", None),
+            ("nonce", Some("a-nonce-of-openid-connect")),
+        ],
+    ] {
+        let mut all = vec![("client_id", Some(PORTAL))];
+        all.extend(changes);
+        let reply = Browser::default()
+            .get(&world, &super::world::authorize(&all))
+            .await;
+        super::world::assert_error(&reply.way_back(), "invalid_request");
+    }
+}
+
 #[tokio::test]
 async fn its_scopes_bound_what_it_is_granted() {
     for (asked, granted) in [
