@@ -49,9 +49,12 @@ export function loginForm(action, hidden = {}) {
 }
 
 /** Name and message of an error, with the OAuth error that a library found in an answer. */
-function describe(error) {
+async function describe(error) {
+  // Of an answer with a challenge the libraries leave the body unread.
+  const unread = error?.response?.bodyUsed === false;
+  const answer = unread ? await error.response.json().catch(() => undefined) : undefined;
   const challenges = error?.cause?.map?.(({ parameters }) => parameters?.error) ?? [];
-  const oauth = [error?.error, error?.error_description, ...challenges].filter(Boolean);
+  const oauth = [error?.error, error?.error_description, ...challenges, answer?.error].filter(Boolean);
   const text = `${error?.name ?? 'Error'}: ${error?.message ?? error}`;
   return oauth.length ? `${text} (${oauth.join(': ')})` : text;
 }
@@ -116,7 +119,7 @@ export async function serveCommands(commands) {
     try {
       say({ answer: command, result: (await commands[command](parameters)) ?? null });
     } catch (error) {
-      say({ answer: command, error: describe(error) });
+      say({ answer: command, error: await describe(error) });
     }
   }
 }

@@ -66,7 +66,7 @@ async fn only_who_shows_the_initial_access_token_registers() -> Result<()> {
         client.command("discover", Value::Null).await?;
         let mut asked = json!({ "metadata": { "token_endpoint_auth_method": "none" } });
         client.refusal("register", asked.clone()).await?;
-        asked["initial_access_token"] = "who guesses does not".into();
+        asked["initial_access_token"] = "who-guesses-does-not".into();
         let refused = client.refusal("register", asked.clone()).await?;
         assert!(refused.contains("invalid_token"), "{library:?}: {refused}");
         asked["initial_access_token"] = INITIAL_ACCESS_TOKEN.into();
