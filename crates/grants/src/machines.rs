@@ -172,6 +172,10 @@ async fn an_old_token_is_judged_by_what_the_other_machine_has_seen() {
     let first = machines.connect(here, 8 * HOUR).await;
     let second = rotate(here, &first.refresh, 1).await.unwrap();
     let third = rotate(here, &second.refresh, 1).await.unwrap();
+    // `here` knows that the third was used, and so that no answer was lost.
+    assert!(call(here, &third.access).await.is_ok());
+    here.heart.tasks.close();
+    here.heart.tasks.wait().await;
     // From network 7, whose address `here` has never seen.
     let fourth = rotate(there, &third.refresh, 7).await.unwrap();
     machines.clock.advance(3 * HOUR);
