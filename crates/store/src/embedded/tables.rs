@@ -32,7 +32,7 @@ pub(super) const FORMAT: u64 = 2;
 /// Deadline hints looked at beside one commit.
 pub(super) const SWEEP_STEP: usize = 256;
 
-/// Key → what [`record`](super::record) makes of deadline and value.
+/// Key → what [`record`] makes of deadline and value.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 /// (deadline, key): a record may end then.
 const DEADLINES: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("deadlines");
