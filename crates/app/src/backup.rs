@@ -54,7 +54,7 @@ pub(crate) async fn backup_command(
         "{}: {}{}",
         to.display(),
         counted(backup.records, "record"),
-        damage(&backup, "left out; the log names them"),
+        damage(&backup, "left out"),
     ))
 }
 

@@ -89,6 +89,16 @@ impl Listeners {
         }
     }
 
+    /// Where they listen, for people.
+    pub(crate) fn addresses(&self) -> String {
+        let addresses: Vec<_> = self.0.iter().map(TcpListener::local_addr).collect();
+        let addresses = addresses.into_iter().flatten();
+        addresses
+            .map(|address| address.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
     /// Serves until [`Serving::drain`].
     pub(crate) fn serve(self, edge: &Arc<Edge>) -> Serving {
         let draining = CancellationToken::new();

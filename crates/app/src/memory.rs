@@ -101,7 +101,10 @@ impl Memory {
     /// As for [`Memory::open`], but for a store in use.
     pub(crate) async fn rehearse(config: &Config, seams: &Seams) -> Result<Self> {
         match &config.store {
-            StoreConfig::Embedded { directory } => try_file(&directory.join(STORE_FILE), seams)?,
+            StoreConfig::Embedded { directory } => {
+                try_directory(directory)?;
+                try_file(&directory.join(STORE_FILE), seams)?;
+            }
             // Looks at the server and writes nothing.
             StoreConfig::Redis(redis) => drop(connect(config, redis, seams).await?),
         }
@@ -115,6 +118,20 @@ impl Memory {
             _scratch: Some(scratch),
         })
     }
+}
+
+/// Whether the directory can be written, or made: without a trace, by a file without a name.
+fn try_directory(directory: &Path) -> Result<()> {
+    let directory = std::path::absolute(directory).context("that is no path")?;
+    let there = directory.ancestors().find(|path| path.exists());
+    tempfile::tempfile_in(there.unwrap_or(&directory)).with_context(|| {
+        format!(
+            "the data directory {} cannot be written or made; set MCP_AUTH_PROXY_DATA_DIR to one \
+             that can",
+            directory.display()
+        )
+    })?;
+    Ok(())
 }
 
 fn try_file(path: &Path, seams: &Seams) -> Result<()> {

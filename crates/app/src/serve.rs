@@ -104,7 +104,9 @@ async fn start(config: &Config) -> Result<Running> {
     let answering = async {
         let providers = wire::connect_providers(config, memory.keys.ring(), &seams).await?;
         let proxy = wire::assemble(config, &memory, &providers, &seams)?;
-        let serving = Listeners::bind(&config.listen)?.serve(&proxy.edge);
+        let listeners = Listeners::bind(&config.listen)?;
+        tracing::info!("listening at {}", listeners.addresses());
+        let serving = listeners.serve(&proxy.edge);
         anyhow::Ok((proxy, serving))
     };
     match answering.await {

@@ -111,9 +111,9 @@ fn connect_lines(url: &str) -> [(&'static str, String); 5] {
             format!("npx -y mcp-remote {quoted}"),
         ),
         (
-            "MCP Inspector",
+            "MCP Inspector (Node 22.19 or newer)",
             format!(
-                "npx -y @modelcontextprotocol/inspector --transport http --server-url {quoted}"
+                "npx -y @modelcontextprotocol/inspector@latest --transport http --server-url {quoted}"
             ),
         ),
     ]

@@ -188,6 +188,22 @@ async fn a_release_can_be_rehearsed() -> Result<()> {
     nobody_listens(server).await
 }
 
+#[tokio::test]
+async fn a_rehearsal_finds_a_data_directory_that_cannot_be_made() -> Result<()> {
+    let (_around, builder) = Surroundings::new().await?;
+    let file = builder.directory().join("file");
+    std::fs::write(&file, "")?;
+    let below = file.join("data").display().to_string();
+    let mut proxy = builder
+        .env("MCP_AUTH_PROXY_VERIFY_RELEASE", "true")
+        .env("MCP_AUTH_PROXY_DATA_DIR", &below)
+        .spawn()?;
+    let status = proxy.process()?.exited(STOP).await?;
+    assert!(!status.success(), "{}", proxy.log());
+    assert!(proxy.log().contains(&below), "{}", proxy.log());
+    Ok(())
+}
+
 impl Surroundings {
     async fn new() -> Result<(Self, ProxyBuilder)> {
         let witness = Witness::default();

@@ -93,10 +93,12 @@ fn clients(name: &str, url: &str) -> Vec<ConnectClient> {
             )
         },
         ConnectClient {
-            text: Some("Choose Streamable HTTP as transport, paste the address, press Connect."),
+            text: Some("Needs Node 22.19 or newer. Switch the server on in the page that opens."),
             ..lines(
                 "MCP Inspector",
-                "npx @modelcontextprotocol/inspector".to_owned(),
+                format!(
+                    "npx -y @modelcontextprotocol/inspector@latest --transport http --server-url {url}"
+                ),
             )
         },
     ]

@@ -25,7 +25,7 @@ pub struct Backup {
     pub taken: Timestamp,
     /// Records copied; what had expired is left out.
     pub records: u64,
-    /// Damaged records, left out and named in the log.
+    /// Damaged records, left out.
     pub damaged: u64,
 }
 
@@ -51,9 +51,19 @@ pub enum BackupError {
 /// Why a backup could not take the place of a store. The store is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The file is no usable store, or the store that it is to replace is in use.
+    /// The file is of another format, or the store that it is to replace is in use.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The file is not there, no store, or damaged.
+    #[error(
+        "the backup {path} cannot be used: {reason}; name a file that `mcp-auth-proxy backup` made"
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the engine says.
+        reason: String,
+    },
     /// It is a store, but not a backup of one: who copies the file of a running proxy may have
     /// half of a write.
     #[error("{path} is not a backup made by `mcp-auth-proxy backup`")]
@@ -98,15 +108,14 @@ impl EmbeddedStore {
 /// # Errors
 /// If the file is no backup.
 pub fn read_backup(path: &Path) -> Result<Backup, RestoreError> {
-    let unusable = |reason: String| OpenError::Unusable {
-        path: path.to_owned(),
-        reason,
-    };
     let read = || {
         let transaction = ReadOnlyDatabase::open(path)?.begin_read()?;
         tables::marks_of_backup(&transaction)
     };
-    let (format, backup) = read().map_err(|error| unusable(error.to_string()))?;
+    let (format, backup) = read().map_err(|error: redb::Error| RestoreError::Unusable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
     check_format(path, format)?;
     backup.ok_or_else(|| RestoreError::NoBackup {
         path: path.to_owned(),
@@ -133,6 +142,7 @@ pub fn restore(
         // One that cannot be opened is what a backup is for.
         held => held.ok(),
     };
+    read_backup(backup)?;
     let unfinished = store.with_extension("restoring");
     remove_if_there(&unfinished).map_err(failed)?;
     create_private(&unfinished).map_err(failed)?;
@@ -144,8 +154,11 @@ pub fn restore(
             .map_err(failed)?,
     )
     .map_err(failed)?;
-    read_backup(&unfinished)?;
-    check_integrity(&unfinished)?;
+    if let Err(reason) = check_integrity(&unfinished) {
+        remove_if_there(&unfinished).map_err(failed)?;
+        let path = backup.to_owned();
+        return Err(RestoreError::Unusable { path, reason });
+    }
     File::open(&unfinished)
         .and_then(|file| file.sync_all())
         .map_err(failed)?;
@@ -214,18 +227,14 @@ fn hold_if_there(store: &Path) -> Result<Option<Database>, OpenError> {
     store.exists().then(|| hold(store)).transpose()
 }
 
-/// Compares all of a file with its checksums.
-fn check_integrity(path: &Path) -> Result<(), OpenError> {
-    let sound = hold(path)?.check_integrity();
-    let reason = match sound {
-        Ok(true) => return Ok(()),
-        Ok(false) => "it is damaged".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(OpenError::Unusable {
-        path: path.to_owned(),
-        reason,
-    })
+/// Compares all of a file with its checksums; the error says what is wrong with it.
+fn check_integrity(path: &Path) -> Result<(), String> {
+    let mut database = hold(path).map_err(|error| error.to_string())?;
+    match database.check_integrity() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("it is damaged".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

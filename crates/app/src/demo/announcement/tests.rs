@@ -31,7 +31,7 @@ fn each_client_gets_the_line_that_connects_it() {
     for line in [
         "claude mcp add --transport http demo http://localhost:3001/mcp",
         "npx -y mcp-remote http://localhost:3001/mcp",
-        "npx -y @modelcontextprotocol/inspector --transport http \
+        "npx -y @modelcontextprotocol/inspector@latest --transport http \
          --server-url http://localhost:3001/mcp",
         "cloudflared tunnel --url http://localhost:3001",
         "--port 3001 --base-url https://NAME.trycloudflare.com",

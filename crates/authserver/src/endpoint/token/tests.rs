@@ -18,7 +18,7 @@ fn assert_refused(answer: &Answer, status: u16, error: &str) {
 }
 
 #[tokio::test]
-async fn the_grant_type_is_one_of_two() {
+async fn the_grant_type_is_one_that_is_offered() {
     let server = TestServer::start();
     let client = server.public_client().await;
     let asker = ("client_id", client.as_str());

@@ -142,10 +142,18 @@ async fn only_a_sound_backup_takes_the_place_of_a_store() {
     damage(&fixture.backup(), 9);
     let refused = restore(&fixture.backup(), &fixture.path(), now).unwrap_err();
     assert!(
-        matches!(refused, RestoreError::Open(OpenError::Unusable { .. })),
+        matches!(refused, RestoreError::Unusable { .. }),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains("backup.redb"), "{refused}");
+    let absent = fixture.directory.path().join("absent");
+    let refused = restore(&absent, &fixture.path(), now).unwrap_err();
+    assert!(
+        refused.to_string().contains("absent cannot be used"),
         "{refused}"
     );
     assert!(!fixture.path().exists());
+    assert!(!fixture.path().with_extension("restoring").exists());
 }
 
 #[tokio::test]
