@@ -48,11 +48,19 @@ impl Http {
     /// If the client cannot be built.
     pub fn direct() -> Result<Self> {
         Ok(Self {
-            inner: reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .timeout(Duration::from_secs(40))
-                .build()?,
+            inner: builder().build()?,
+            router: None,
+        })
+    }
+
+    /// Sends directly, and trusts a certificate (PEM) that nobody else has signed.
+    ///
+    /// # Errors
+    /// If the client cannot be built, or the certificate is none.
+    pub fn trusting(certificate: &str) -> Result<Self> {
+        let certificate = reqwest::Certificate::from_pem(certificate.as_bytes())?;
+        Ok(Self {
+            inner: builder().add_root_certificate(certificate).build()?,
             router: None,
         })
     }
@@ -108,6 +116,13 @@ impl Http {
     pub fn post(&self, url: &Url) -> RequestBuilder {
         self.request(Method::POST, url)
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(Duration::from_secs(40))
 }
 
 // === impl Reply ===

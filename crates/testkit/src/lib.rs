@@ -4,6 +4,7 @@
 
 pub mod bad_requests;
 pub mod browser;
+pub mod certificate;
 pub mod chromium;
 pub mod client;
 pub mod document;
@@ -19,6 +20,7 @@ pub mod provider;
 pub mod recorder;
 pub mod redis;
 pub mod sdk_client;
+pub mod tls_router;
 pub mod tools;
 pub mod wait;
 pub mod witness;

@@ -1,11 +1,15 @@
 //! SDKs as MCP clients, each in a process of its own.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{port::Port, process::Conversation, tools::Tools, witness::Witness};
+use crate::{
+    certificate::Certificate, port::Port, process::Conversation, tools::Tools, witness::Witness,
+};
 
 /// Whose SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +46,28 @@ impl SdkClient {
     /// # Errors
     /// If it cannot be started.
     pub fn start(sdk: Sdk, url: &Url, state: Option<&Value>, witness: &Witness) -> Result<Self> {
-        Self::start_in(tempfile::tempdir()?, sdk, url, state, witness)
+        Self::start_in(tempfile::tempdir()?, sdk, url, state, None, witness)
+    }
+
+    /// The same for an endpoint whose certificate nobody else has signed. The SDK runs in Node.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_trusting(
+        certificate: &Certificate,
+        sdk: Sdk,
+        url: &Url,
+        witness: &Witness,
+    ) -> Result<Self> {
+        let trusted = certificate.path();
+        Self::start_in(
+            tempfile::tempdir()?,
+            sdk,
+            url,
+            None,
+            Some(&trusted),
+            witness,
+        )
     }
 
     /// Ends it, and starts it again with what it has kept.
@@ -53,7 +78,7 @@ impl SdkClient {
         let kept = self.credentials().await?;
         self.conversation.end().await?;
         let (url, witness) = (&self.url, &self.witness);
-        Self::start_in(self.directory, self.sdk, url, Some(&kept), witness)
+        Self::start_in(self.directory, self.sdk, url, Some(&kept), None, witness)
     }
 
     fn start_in(
@@ -61,6 +86,7 @@ impl SdkClient {
         sdk: Sdk,
         url: &Url,
         state: Option<&Value>,
+        trusted: Option<&Path>,
         witness: &Witness,
     ) -> Result<Self> {
         let port = Port::reserve()?;
@@ -79,6 +105,9 @@ impl SdkClient {
             Sdk::FastMcp => tools.python_script("fastmcp_client.py"),
         };
         command.arg(settings.to_string());
+        if let Some(trusted) = trusted {
+            command.env("NODE_EXTRA_CA_CERTS", trusted);
+        }
         // Everything is on this machine.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             command.env_remove(name).env_remove(name.to_lowercase());

@@ -50,6 +50,7 @@ mod discovery;
 mod edge;
 mod first_connection;
 mod headers;
+mod heroku;
 mod identity_life;
 mod keys;
 mod libraries;

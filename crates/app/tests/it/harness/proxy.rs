@@ -37,6 +37,7 @@ pub(crate) struct ProxyBuilder {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     public: Option<Url>,
+    slug: Option<(PathBuf, String)>,
     witness: Witness,
 }
 
@@ -67,6 +68,7 @@ impl ProxyBuilder {
             arguments: Vec::new(),
             environment,
             public: None,
+            slug: None,
             witness: witness.clone(),
         })
     }
@@ -84,6 +86,21 @@ impl ProxyBuilder {
     pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments = arguments.iter().map(|&text| text.to_owned()).collect();
         self
+    }
+
+    /// As a dyno runs it: by the line of a process type, in a directory that is its home.
+    pub(crate) fn on_dyno(mut self, slug: &Path, line: &str) -> Self {
+        self.slug = Some((slug.to_owned(), line.to_owned()));
+        self.env("DYNO", "web.1")
+    }
+
+    /// Another process of the same settings on a dyno, as the release phase is one.
+    pub(crate) fn clone_for(&self, slug: &Path, line: &str) -> Result<Self> {
+        let builder = Self {
+            environment: self.environment.clone(),
+            ..Self::new(&self.witness)?
+        };
+        Ok(builder.on_dyno(slug, line))
     }
 
     /// Behind a router that ends TLS at `public`.
@@ -159,11 +176,19 @@ impl ProxyBuilder {
     }
 
     fn binary(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-auth-proxy"));
+        let own = self.directory.path();
+        let (mut command, home) = match &self.slug {
+            None => (Command::new(env!("CARGO_BIN_EXE_mcp-auth-proxy")), own),
+            Some((slug, line)) => {
+                let mut command = Command::new("bash");
+                command.args(["-c", &format!("source .profile.d/*.sh; exec {line}")]);
+                (command, slug.as_path())
+            }
+        };
         command
-            .current_dir(self.directory.path())
+            .current_dir(home)
             .env_clear()
-            .env("HOME", self.directory.path())
+            .env("HOME", home)
             .env("TMPDIR", self.directory.path())
             .envs(&self.environment);
         if let Some(path) = std::env::var_os("PATH") {
