@@ -2,7 +2,6 @@
 //! that is moved by hand.
 
 pub(crate) mod document_host;
-mod store;
 
 use std::{
     sync::{
@@ -12,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use ::store::{Store, embedded::EmbeddedStore, seal::sha256};
 use aws_lc_rs::rand;
 use axum::{
     Router,
@@ -43,12 +41,12 @@ use idp::{
 };
 use jose::signing::{KeyRing, SigningAlgorithm, SigningKeys};
 use serde_json::{Map, Value, json};
+use store::{Store, embedded::EmbeddedStore, seal::sha256, testing::SwitchedStore};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 
-pub(crate) use self::store::SwitchableStore;
 use crate::{
     AuthServer, ClientDocumentSettings, Limits, ProtectedResource, Registration, Settings,
     pages::{Branding, Pages},
@@ -83,7 +81,7 @@ pub(crate) struct Setup {
 pub(crate) struct TestServer {
     pub(crate) server: Arc<AuthServer>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) store: Arc<SwitchableStore>,
+    pub(crate) store: Arc<SwitchedStore>,
     router: Router,
     _directory: TempDir,
 }
@@ -136,7 +134,7 @@ impl TestServer {
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let embedded =
             EmbeddedStore::open(&directory.path().join("store"), Arc::clone(&shared_clock));
-        let store = Arc::new(SwitchableStore::new(embedded.unwrap()));
+        let store = Arc::new(SwitchedStore::new(embedded.unwrap()));
         let shared_store = Arc::clone(&store) as Arc<dyn Store>;
         let keys = Arc::new(signing_keys(&shared_clock));
         let provider = local_provider(&directory, setup, &keys, &shared_clock);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{random::Random, secret::SecretString};
 use store::{
-    Lease, Store,
+    GrantStore as _, Lease,
     redis::{RedisAddress, RedisSettings, RedisStore, RedisTls},
 };
 use testkit::{redis::Redis, wait};

@@ -25,7 +25,7 @@ use domain::{
 };
 use idp::provider::{Identity, IdentityRefresher, IdentityTokens};
 use serde_json::{Map, json};
-use store::{embedded::EmbeddedStore, seal::sha256};
+use store::{embedded::EmbeddedStore, seal::sha256, testing::SwitchedStore};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -39,10 +39,8 @@ use crate::{
 };
 
 mod provider;
-mod switched_store;
 
 pub(crate) use provider::{Answer, ScriptedProvider};
-pub(crate) use switched_store::SwitchedStore;
 
 pub(crate) const MINUTE: u64 = 60;
 pub(crate) const HOUR: u64 = 60 * MINUTE;

@@ -6,6 +6,10 @@
 //! commits what is queued, so that many waiters share one flush.
 
 mod backup;
+mod clients;
+mod devices;
+mod grants;
+mod interactions;
 mod key;
 mod patrol;
 mod record;
@@ -21,11 +25,7 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use domain::{
-    id::{ClientId, GrantId},
-    time::{Clock, Timestamp},
-};
+use domain::time::{Clock, Timestamp};
 use redb::{Database, DatabaseError, ReadableDatabase as _};
 
 pub use self::backup::{Backup, BackupError, RestoreError, read_backup, restore};
@@ -35,10 +35,7 @@ use self::{
     tables::{FORMAT, Tables},
     writer::Writer,
 };
-use crate::{
-    Bounds, DeviceApproval, DeviceReplaced, OperationId, Replaced, Settled, Store,
-    StoreUnavailable, StoredDevice, StoredGrant, stored::GrantHeader,
-};
+use crate::{Bounds, Store, StoreUnavailable};
 
 /// redb's own default is 1 GiB; a session's record is small and served from our own cache.
 const CACHE_BYTES: usize = 16 << 20;
@@ -203,237 +200,9 @@ impl fmt::Debug for EmbeddedStore {
     }
 }
 
-#[async_trait]
 impl Store for EmbeddedStore {
     fn is_shared(&self) -> bool {
         false
-    }
-
-    async fn register_client(
-        &self,
-        client: &ClientId,
-        registration: Vec<u8>,
-        unused_ttl: Duration,
-    ) -> Result<(), StoreUnavailable> {
-        let client = client.clone();
-        self.write(move |tables| tables.register_client(&client, &registration, unused_ttl))
-            .await
-    }
-
-    async fn load_client(&self, client: &ClientId) -> Result<Option<Vec<u8>>, StoreUnavailable> {
-        let client = client.clone();
-        self.read(move |snapshot, now| snapshot.client(&client, now))
-            .await
-    }
-
-    async fn extend_client(
-        &self,
-        client: &ClientId,
-        ttl: Duration,
-    ) -> Result<bool, StoreUnavailable> {
-        let client = client.clone();
-        self.write(move |tables| tables.extend_client(&client, ttl))
-            .await
-    }
-
-    async fn replace_client(
-        &self,
-        client: &ClientId,
-        registration: Vec<u8>,
-    ) -> Result<bool, StoreUnavailable> {
-        let client = client.clone();
-        self.write(move |tables| tables.replace_client(&client, &registration))
-            .await
-    }
-
-    async fn forget_client(&self, client: &ClientId) -> Result<(), StoreUnavailable> {
-        let client = client.clone();
-        self.write(move |tables| tables.forget_client(&client))
-            .await
-    }
-
-    async fn put_interaction(
-        &self,
-        uid: &[u8; 16],
-        interaction: Vec<u8>,
-        ttl: Duration,
-    ) -> Result<(), StoreUnavailable> {
-        let key = Key::interaction(uid);
-        self.write(move |tables| tables.put_interaction(&key, &interaction, ttl))
-            .await
-    }
-
-    async fn load_interaction(&self, uid: &[u8; 16]) -> Result<Option<Vec<u8>>, StoreUnavailable> {
-        self.read_one(Key::interaction(uid)).await
-    }
-
-    async fn take_interaction(&self, uid: &[u8; 16]) -> Result<Option<Vec<u8>>, StoreUnavailable> {
-        let key = Key::interaction(uid);
-        self.write(move |tables| tables.take_interaction(&key))
-            .await
-    }
-
-    async fn put_state(
-        &self,
-        state: &[u8; 32],
-        uid: &[u8; 16],
-        ttl: Duration,
-    ) -> Result<(), StoreUnavailable> {
-        self.put(Key::state(state), uid.to_vec(), ttl).await
-    }
-
-    async fn take_state(&self, state: &[u8; 32]) -> Result<Option<[u8; 16]>, StoreUnavailable> {
-        let uid = self.take(Key::state(state)).await?;
-        Ok(uid.and_then(|uid| uid.try_into().ok()))
-    }
-
-    async fn drop_state(&self, state: &[u8; 32]) -> Result<(), StoreUnavailable> {
-        let key = Key::state(state);
-        self.write(move |tables| tables.remove(&key)).await
-    }
-
-    async fn mark_once(&self, mark: &[u8; 32], ttl: Duration) -> Result<bool, StoreUnavailable> {
-        let key = Key::mark(mark);
-        self.write(move |tables| tables.put_new(&key, &[], ttl))
-            .await
-    }
-
-    async fn open_grant(
-        &self,
-        grant: &GrantId,
-        body: Vec<u8>,
-        identity: Vec<u8>,
-        operation: OperationId,
-        ttl: Duration,
-    ) -> Result<(), StoreUnavailable> {
-        let grant = *grant;
-        self.write(move |tables| tables.open_grant(&grant, &body, identity, operation, ttl))
-            .await
-    }
-
-    async fn load_grant(&self, grant: &GrantId) -> Result<Option<StoredGrant>, StoreUnavailable> {
-        let grant = *grant;
-        self.read(move |snapshot, now| snapshot.grant(&grant, now))
-            .await
-    }
-
-    async fn replace_grant(
-        &self,
-        grant: &GrantId,
-        expected: u64,
-        body: Vec<u8>,
-        operation: OperationId,
-        ttl: Duration,
-    ) -> Result<Replaced, StoreUnavailable> {
-        let grant = *grant;
-        self.write(move |tables| tables.replace_grant(&grant, expected, &body, operation, ttl))
-            .await
-    }
-
-    async fn settle_identity(
-        &self,
-        grant: &GrantId,
-        expected: u64,
-        sealed: Vec<u8>,
-    ) -> Result<Settled, StoreUnavailable> {
-        let grant = *grant;
-        self.write(move |tables| tables.settle_identity(&grant, expected, sealed))
-            .await
-    }
-
-    async fn end_grant(
-        &self,
-        grant: &GrantId,
-        tombstone_ttl: Duration,
-    ) -> Result<(), StoreUnavailable> {
-        let grant = *grant;
-        self.write(move |tables| tables.end_grant(&grant, tombstone_ttl))
-            .await
-    }
-
-    async fn name_device(
-        &self,
-        user_code: &[u8; 16],
-        grant: &GrantId,
-        ttl: Duration,
-    ) -> Result<bool, StoreUnavailable> {
-        let (key, grant) = (Key::user_code(user_code), *grant);
-        self.write(move |tables| tables.name_device(&key, &grant, ttl))
-            .await
-    }
-
-    async fn find_device(&self, user_code: &[u8; 16]) -> Result<Option<GrantId>, StoreUnavailable> {
-        let grant = self.read_one(Key::user_code(user_code)).await?;
-        Ok(grant.and_then(|grant| grant.try_into().ok().map(GrantId::from_bytes)))
-    }
-
-    async fn forget_user_code(&self, user_code: &[u8; 16]) -> Result<(), StoreUnavailable> {
-        let key = Key::user_code(user_code);
-        self.write(move |tables| tables.remove(&key)).await
-    }
-
-    async fn put_device(
-        &self,
-        grant: &GrantId,
-        body: Vec<u8>,
-        operation: OperationId,
-        ttl: Duration,
-    ) -> Result<(), StoreUnavailable> {
-        let header = GrantHeader {
-            live: true,
-            version: 1,
-            operation,
-        };
-        self.put(Key::device(grant), header.encode(&body), ttl)
-            .await
-    }
-
-    async fn load_device(&self, grant: &GrantId) -> Result<Option<StoredDevice>, StoreUnavailable> {
-        let grant = *grant;
-        self.read(move |snapshot, now| snapshot.device(&grant, now))
-            .await
-    }
-
-    async fn replace_device(
-        &self,
-        grant: &GrantId,
-        expected: u64,
-        body: Vec<u8>,
-        operation: OperationId,
-    ) -> Result<DeviceReplaced, StoreUnavailable> {
-        let grant = *grant;
-        self.write(move |tables| {
-            let (outcome, _) = tables.replace_device(&grant, expected, &body, operation)?;
-            Ok(outcome)
-        })
-        .await
-    }
-
-    async fn approve_device(
-        &self,
-        grant: &GrantId,
-        approval: DeviceApproval,
-        operation: OperationId,
-    ) -> Result<DeviceReplaced, StoreUnavailable> {
-        let grant = *grant;
-        self.write(move |tables| tables.approve_device(&grant, approval, operation))
-            .await
-    }
-
-    async fn index_grant(
-        &self,
-        holder: &[u8; 32],
-        grant: &GrantId,
-        ttl: Duration,
-    ) -> Result<(), StoreUnavailable> {
-        self.put(Key::holder(holder, Some(grant)), Vec::new(), ttl)
-            .await
-    }
-
-    async fn grants_of(&self, holder: &[u8; 32]) -> Result<Vec<GrantId>, StoreUnavailable> {
-        let prefix = Key::holder(holder, None);
-        self.read(move |snapshot, now| snapshot.grants_below(&prefix, now))
-            .await
     }
 }
 

@@ -3,9 +3,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 mod backup;
 mod damage;
 
+use async_trait::async_trait;
+use domain::id::GrantId;
+
 use super::*;
 use crate::{
-    StoredIdentity,
+    ClientStore as _, GrantStore as _, InteractionStore as _, StoredGrant, StoredIdentity,
     contract::{Engine, GRANT, MINUTE, client, contract, live},
 };
 

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::redis::aio::MultiplexedConnection;
+use async_trait::async_trait;
 use domain::{
     secret::SecretString,
     time::{Clock, Timestamp},
@@ -8,7 +9,11 @@ use domain::{
 use testkit::redis::Redis;
 
 use super::*;
-use crate::contract::{Engine, GRANT, MINUTE, client, contract, live};
+use crate::{
+    ClientStore as _, DeviceStore as _, Ears, GrantStore as _, InteractionStore as _, Lease,
+    Settled, StoredGrant,
+    contract::{Engine, GRANT, MINUTE, client, contract, live},
+};
 
 #[derive(Debug)]
 struct CountedRandom(AtomicU64);
