@@ -13,6 +13,7 @@ mod interactions;
 mod key;
 mod patrol;
 mod record;
+mod records;
 mod tables;
 mod writer;
 

@@ -6,6 +6,7 @@
 //! where they must be.
 
 pub mod embedded;
+pub mod records;
 pub mod redis;
 pub mod seal;
 

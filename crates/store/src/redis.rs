@@ -13,6 +13,8 @@ mod interactions;
 mod key;
 mod link;
 mod listening;
+mod processes;
+mod records;
 mod scripts;
 mod start;
 mod tls;
@@ -31,6 +33,7 @@ use crate::{Bounds, OperationId, Store, StoreUnavailable, StoredIdentity, stored
 
 pub use self::{
     address::{InvalidRedisAddress, RedisAddress},
+    processes::Process,
     start::ConnectError,
     tls::RedisTls,
 };

@@ -52,6 +52,11 @@ impl Key {
         Self::new(b'u', &[holder, grant])
     }
 
+    /// The mark of a move, which has no end.
+    pub(super) fn move_mark() -> Self {
+        Self::new(b'!', &[])
+    }
+
     /// What a record is of, for people.
     pub(super) fn kind_of(key: &[u8]) -> &'static str {
         match key.first() {
@@ -64,6 +69,7 @@ impl Key {
             Some(b'd') => "device that waits",
             Some(b'e') => "user code",
             Some(b'u') => "grant of a person",
+            Some(b'!') => "mark of a move",
             _ => "unknown kind",
         }
     }

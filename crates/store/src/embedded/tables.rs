@@ -3,6 +3,7 @@
 mod clients;
 mod copy;
 mod devices;
+mod moving;
 
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ use redb::{
 };
 
 use self::clients::StoredClient;
-pub(super) use self::copy::{Walked, mark_backup, marks_of_backup};
+pub(super) use self::{
+    copy::{Walked, mark_backup, marks_of_backup},
+    moving::Found,
+};
 use super::{
     key::{CLIENT, INTERACTION, Key},
     record::{self, Damage, Fault, damage},

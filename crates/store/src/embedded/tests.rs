@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 mod backup;
 mod damage;
+mod moving;
 
 use async_trait::async_trait;
 use domain::id::GrantId;

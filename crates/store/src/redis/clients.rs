@@ -9,7 +9,7 @@ use super::{Answer, RedisStore, millis, scripts::code, unreadable};
 use crate::{ClientStore, StoreUnavailable};
 
 /// Format of a registration's record.
-const CLIENT_FORMAT: u8 = 1;
+pub(super) const CLIENT_FORMAT: u8 = 1;
 /// Format, and whether it led to a login.
 const CLIENT_HEADER_BYTES: usize = 2;
 

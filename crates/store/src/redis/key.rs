@@ -82,9 +82,24 @@ impl Keys {
         format!("{}k", self.prefix)
     }
 
+    /// The mark of a move.
+    pub(super) fn move_mark(&self) -> String {
+        format!("{}move", self.prefix)
+    }
+
+    /// What all of them begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Who runs.
     pub(super) fn process(&self, process: &[u8]) -> String {
         self.named("p", hex(process))
+    }
+
+    /// What the names of all processes begin with.
+    pub(super) fn process_prefix(&self) -> String {
+        format!("{}p:", self.prefix)
     }
 
     /// Where ended grants are announced.

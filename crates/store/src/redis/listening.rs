@@ -27,7 +27,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A task that listens; it ends with this value.
 #[derive(Debug)]
-pub(super) struct Listening(JoinHandle<()>);
+pub(super) struct Listening {
+    task: JoinHandle<()>,
+    process: String,
+}
 
 /// What it listens to, and how it beats.
 pub(super) struct Listener {
@@ -41,13 +44,22 @@ pub(super) struct Listener {
 
 impl Listening {
     pub(super) fn start(listener: Listener) -> Self {
-        Self(tokio::spawn(listener.run()))
+        Self {
+            process: listener.process.clone(),
+            task: tokio::spawn(listener.run()),
+        }
+    }
+
+    /// Ends it; returns the name under which it beat.
+    pub(super) fn stop(&self) -> &str {
+        self.task.abort();
+        &self.process
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 

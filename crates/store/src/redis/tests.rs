@@ -1,3 +1,5 @@
+mod records;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::redis::aio::MultiplexedConnection;

@@ -1,0 +1,64 @@
+//! Which processes use the server.
+
+use std::time::Duration;
+
+use ::redis::cmd;
+
+use super::RedisStore;
+use crate::StoreUnavailable;
+
+/// A process that uses the server, or did until a moment ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// A random name, for as long as it runs.
+    pub name: String,
+    /// Its release.
+    pub release: String,
+    /// How long it is taken to run if nothing more is heard of it. More than before: it runs.
+    pub life: Duration,
+}
+
+// === impl RedisStore ===
+
+impl RedisStore {
+    /// Says that this process goes, so that nobody takes it to run. Nothing is heard from here on.
+    pub async fn say_goodbye(&self) {
+        let Some(listening) = self.listening.get() else {
+            return;
+        };
+        let left = self.remove(listening.stop().to_owned()).await;
+        if let Err(fault) = left {
+            tracing::debug!(cause = %fault, "the server still takes this process to run for a while");
+        }
+    }
+
+    /// The processes that use the server. One that was killed is among them for half a minute.
+    ///
+    /// # Errors
+    /// If the store is away.
+    pub async fn processes(&self) -> Result<Vec<Process>, StoreUnavailable> {
+        let prefix = self.keys.process_prefix();
+        let mut processes = Vec::new();
+        let mut from = None;
+        loop {
+            let (names, next) = self.scan_below(&prefix, from.as_ref()).await?;
+            for key in names {
+                let (mut get, mut life) = (cmd("GET"), cmd("PTTL"));
+                let (release, life): (Option<String>, i64) =
+                    tokio::try_join!(self.link.ask(get.arg(&key)), self.link.ask(life.arg(&key)))?;
+                let name = key.strip_prefix(&prefix).unwrap_or(&key);
+                if let (Some(release), Ok(life)) = (release, u64::try_from(life)) {
+                    processes.push(Process {
+                        name: name.trim_matches(['{', '}']).to_owned(),
+                        release,
+                        life: Duration::from_millis(life),
+                    });
+                }
+            }
+            from = next;
+            if from.is_none() {
+                return Ok(processes);
+            }
+        }
+    }
+}
