@@ -19,6 +19,7 @@ pub mod process;
 pub mod provider;
 pub mod recorder;
 pub mod redis;
+pub mod rotating;
 pub mod sdk_client;
 pub mod tls_router;
 pub mod tools;

@@ -1,7 +1,7 @@
 //! Remembers every secret that a story saw, to look for them where none may stand.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -80,9 +80,21 @@ impl Witness {
 
     /// The secrets that stand in a text, shortened so that a report does not leak them again.
     pub fn found_in(&self, bytes: &[u8]) -> Vec<String> {
-        self.all()
+        let all = self.all();
+        let mut by_head: HashMap<&[u8], Vec<&str>> = HashMap::new();
+        for secret in &all {
+            if let Some(head) = secret.as_bytes().get(..LEAST_CHARS) {
+                by_head.entry(head).or_default().push(secret);
+            }
+        }
+        let mut found: BTreeSet<&str> = BTreeSet::new();
+        for (start, window) in bytes.windows(LEAST_CHARS).enumerate() {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let here = by_head.get(window).into_iter().flatten();
+            found.extend(here.filter(|secret| rest.starts_with(secret.as_bytes())));
+        }
+        found
             .into_iter()
-            .filter(|secret| contains(bytes, secret.as_bytes()))
             .map(|secret| format!("{}…", secret.chars().take(9).collect::<String>()))
             .collect()
     }
@@ -104,12 +116,6 @@ impl Witness {
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
 }
 
 #[cfg(test)]
