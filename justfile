@@ -15,6 +15,10 @@ test *filters:
 setup:
     cargo xtask setup
 
+# Sessions under load while one thing after another fails, at full size.
+faults *arguments:
+    cargo xtask faults {{arguments}}
+
 # Format, and tell what clippy finds.
 lint:
     cargo fmt --all

@@ -6,6 +6,7 @@
 
 mod ci;
 mod demo;
+mod faults;
 mod run;
 mod suite;
 mod tools;
@@ -19,6 +20,9 @@ usage: cargo xtask <chore>
 
   test [filter…]   install what the tests need, run all of them, print the counts
   setup            only install what the tests need (into target/test-tools)
+  faults [--sessions N] [--seconds N] [filter…]
+                   sessions under load while proxies, stores and providers fail, and a table of
+                   what came of it (200 sessions, 60 s each)
   ci               everything a change must pass, the way .ci/run does it";
 
 fn main() -> Result<()> {
@@ -30,6 +34,11 @@ fn main() -> Result<()> {
             suite::run(&places, filters)
         }
         Some((chore, [])) if chore == "setup" => tools::install(&places),
+        Some((chore, arguments)) if chore == "faults" => {
+            let size = faults::Size::parse(arguments)?;
+            tools::install(&places)?;
+            faults::run_all(&places, &size)
+        }
         Some((chore, [])) if chore == "ci" => ci::run_all(&places),
         _ => bail!("{USAGE}"),
     }

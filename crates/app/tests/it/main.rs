@@ -48,6 +48,7 @@ mod cors;
 mod demo;
 mod discovery;
 mod edge;
+mod faults;
 mod first_connection;
 mod headers;
 mod heroku;

@@ -330,7 +330,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         drop(self.process.take());
         // Shown by the test runner only where the story failed.
-        eprintln!("--- log of the proxy ---\n{}---", self.log());
+        eprintln!("--- log of the proxy ---\n{}---", tail(&self.log()));
         let leaks = self.leaks();
         if !leaks.is_empty() {
             eprintln!("secrets stand where none may: {leaks:#?}");
@@ -340,4 +340,11 @@ impl Drop for Proxy {
             "secrets stand where none may: {leaks:#?}"
         );
     }
+}
+
+/// The last part of a log: a run under load writes more than anybody reads.
+fn tail(log: &str) -> String {
+    const MOST: usize = 1024 * 1024;
+    let start = log.len().saturating_sub(MOST);
+    String::from_utf8_lossy(log.as_bytes().get(start..).unwrap_or_default()).into_owned()
 }
