@@ -25,7 +25,7 @@ pub trait DeviceStore: Send + Sync + fmt::Debug {
     /// Forgets a user code.
     async fn forget_user_code(&self, user_code: &[u8; 16]) -> Result<(), StoreUnavailable>;
 
-    /// Remembers a device that waits (version 1) for `ttl`.
+    /// Remembers a device that waits (version 1) for `ttl`. One that is there stays as it is.
     async fn put_device(
         &self,
         grant: &GrantId,

@@ -33,7 +33,8 @@ pub trait Ears: Send + Sync + fmt::Debug {
 /// Grants and identity sessions, the leases of their refreshes, and who holds them.
 #[async_trait]
 pub trait GrantStore: Send + Sync + fmt::Debug {
-    /// Remembers a new grant (version 1) and its identity session (version 1).
+    /// Remembers a new grant (version 1) and its identity session (version 1). One that is there,
+    /// ended or not, stays as it is: the step came twice.
     async fn open_grant(
         &self,
         grant: &GrantId,

@@ -76,3 +76,23 @@ pub(crate) async fn a_registration_is_replaced_in_its_place_and_forgotten_for_go
     assert_eq!(load("d").await, None, "its life did not change");
     assert!(!store.replace_client(&client("d"), vec![4]).await.unwrap());
 }
+
+/// As two processes that keep a copy of the same document do.
+pub(crate) async fn a_registration_made_twice_counts_once(engine: &impl Engine) {
+    let store = engine.open_bounded(2, 1000).await;
+    let register = async |name| {
+        store
+            .register_client(&client(name), vec![1], MINUTE * 60)
+            .await
+            .unwrap();
+    };
+    register("copy").await;
+    register("copy").await;
+    let used = store.extend_client(&client("copy"), MINUTE * 60).await;
+    assert!(used.unwrap());
+    for name in ["a", "b", "c"] {
+        register(name).await;
+    }
+    let kept = store.load_client(&client("copy")).await.unwrap();
+    assert_eq!(kept, Some(vec![1]), "a flood pushes out only unused ones");
+}

@@ -147,3 +147,13 @@ pub(crate) async fn of_two_decisions_one_is_written(engine: &impl Engine) {
     }
     assert_eq!(done, 1);
 }
+
+pub(crate) async fn a_device_is_put_once(engine: &impl Engine) {
+    let store = engine.open().await;
+    let put = || store.put_device(&GRANT, vec![1], [0; 8], MINUTE);
+    put().await.unwrap();
+    let denied = store.replace_device(&GRANT, 1, vec![2], [1; 8]).await;
+    assert_eq!(denied.unwrap(), DeviceReplaced::Done);
+    put().await.unwrap();
+    assert_eq!(device(&*store).await, Some((2, vec![2])));
+}

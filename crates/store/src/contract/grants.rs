@@ -140,3 +140,21 @@ pub(crate) async fn a_holder_s_grants_are_listed_while_they_last(engine: &impl E
     assert_eq!(store.grants_of(&[5; 32]).await.unwrap(), [other]);
     assert_eq!(store.grants_of(&[7; 32]).await.unwrap(), []);
 }
+
+pub(crate) async fn an_opening_sent_twice_does_not_put_a_grant_back_that_went_on(
+    engine: &impl Engine,
+) {
+    let store = engine.open().await;
+    let open = || store.open_grant(&GRANT, vec![1], vec![2], [0; 8], MINUTE);
+    open().await.unwrap();
+    let replaced = store
+        .replace_grant(&GRANT, 1, vec![3], [1; 8], MINUTE)
+        .await;
+    assert_eq!(replaced.unwrap(), Replaced::Done);
+    open().await.unwrap();
+    assert_eq!(live(&*store).await.1, vec![3]);
+    store.end_grant(&GRANT, MINUTE).await.unwrap();
+    open().await.unwrap();
+    let stored = store.load_grant(&GRANT).await.unwrap();
+    assert_eq!(stored, Some(StoredGrant::Ended));
+}

@@ -121,3 +121,20 @@ pub(crate) async fn a_mark_counts_once_until_it_is_forgotten(engine: &impl Engin
     engine.pass(60).await;
     assert!(store.mark_once(&[1; 32], MINUTE).await.unwrap());
 }
+
+pub(crate) async fn one_that_is_put_again_after_its_end_counts_once(engine: &impl Engine) {
+    let store = engine.open_bounded(1000, 2).await;
+    let put = async |uid: u8, ttl| {
+        store
+            .put_interaction(&[uid; 16], vec![uid], ttl)
+            .await
+            .unwrap();
+    };
+    put(1, MINUTE).await;
+    // Read before its end, written back after it.
+    engine.pass(60).await;
+    put(1, MINUTE * 60).await;
+    put(2, MINUTE * 60).await;
+    let kept = store.load_interaction(&[1; 16]).await.unwrap();
+    assert_eq!(kept, Some(vec![1]));
+}

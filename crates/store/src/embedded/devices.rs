@@ -48,7 +48,9 @@ impl DeviceStore for EmbeddedStore {
             version: 1,
             operation,
         };
-        self.put(Key::device(grant), header.encode(&body), ttl)
+        let (key, value) = (Key::device(grant), header.encode(&body));
+        // One that is there is this very step, that came before.
+        self.write(move |tables| tables.put_new(&key, &value, ttl).map(drop))
             .await
     }
 

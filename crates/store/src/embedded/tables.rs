@@ -176,14 +176,17 @@ impl<'transaction> Tables<'transaction> {
         Ok(())
     }
 
-    /// One that is there already keeps its place among those that go first.
     pub(super) fn put_interaction(
         &mut self,
         key: &Key,
         value: &[u8],
         ttl: Duration,
     ) -> Result<(), Fault> {
-        self.take_interaction(key)?;
+        // Also the entry of one that has expired and was not swept yet: it would count as another.
+        if let Some((earlier, _)) = read_expired_too(&self.records, key)? {
+            let entry = (earlier.as_unix(), key.as_bytes());
+            self.interactions.remove(entry)?;
+        }
         let deadline = self.now.plus(ttl);
         self.put_until(key, value, deadline)?;
         self.interactions
@@ -224,6 +227,7 @@ impl<'transaction> Tables<'transaction> {
         Ok(true)
     }
 
+    /// Changes nothing where there is one, ended or not: it is this very step that came before.
     pub(super) fn open_grant(
         &mut self,
         grant: &GrantId,
@@ -237,7 +241,9 @@ impl<'transaction> Tables<'transaction> {
             version: 1,
             operation,
         };
-        self.put(&Key::grant(grant), &header.encode(body), ttl)?;
+        if !self.put_new(&Key::grant(grant), &header.encode(body), ttl)? {
+            return Ok(());
+        }
         let identity = StoredIdentity {
             version: 1,
             sealed: identity,
@@ -378,11 +384,18 @@ fn read(
     key: &Key,
     now: Timestamp,
 ) -> Result<Option<(Timestamp, Vec<u8>)>, Fault> {
+    Ok(read_expired_too(records, key)?.filter(|(deadline, _)| *deadline > now))
+}
+
+fn read_expired_too(
+    records: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &Key,
+) -> Result<Option<(Timestamp, Vec<u8>)>, Fault> {
     let Some(bytes) = records.get(key.as_bytes())? else {
         return Ok(None);
     };
     let (deadline, value) = record::decode(key.as_bytes(), bytes.value())?;
-    Ok((deadline > now).then(|| (deadline, value.to_vec())))
+    Ok(Some((deadline, value.to_vec())))
 }
 
 fn load_grant(

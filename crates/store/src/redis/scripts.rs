@@ -159,7 +159,7 @@ if string.sub(stored, 1, 1) ~= '\1' or string.sub(stored, 3, 10) ~= ARGV[1] then
   return {2, stored, false}
 end
 redis.call('SET', KEYS[1], ARGV[3], 'KEEPTTL')
-if ARGV[4] then
+if ARGV[4] and redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[6])
   redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[6])
 end

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::id::ClientId;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::{Fault, Key, Tables, damage, read};
+use super::{Fault, Key, Tables, damage, read, read_expired_too};
 
 /// A registration as stored: order of registration, 0 once it was used; then the caller's bytes.
 pub(super) struct StoredClient<'a> {
@@ -23,6 +23,11 @@ impl Tables<'_> {
         ttl: Duration,
     ) -> Result<(), Fault> {
         let key = Key::client(client);
+        // One that is there already, or has expired and was not swept yet, gives up its place.
+        if let Some((_, bytes)) = read_expired_too(&self.records, &key)? {
+            let earlier = StoredClient::decode(&bytes).ok_or_else(|| damage(key.as_bytes()))?;
+            self.unused.remove((earlier.unused_order, key.as_bytes()))?;
+        }
         let newest = self.unused.last()?.map_or(0, |(entry, _)| entry.value().0);
         let stored = StoredClient {
             unused_order: newest + 1,
