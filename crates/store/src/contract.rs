@@ -11,6 +11,7 @@ pub(crate) mod clients;
 pub(crate) mod devices;
 pub(crate) mod grants;
 pub(crate) mod interactions;
+pub(crate) mod steps;
 
 /// An engine under test, alone with its records.
 #[async_trait]

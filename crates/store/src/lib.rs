@@ -19,6 +19,8 @@ mod contract;
 mod devices;
 mod grants;
 mod interactions;
+#[cfg(any(test, feature = "testing"))]
+pub mod model;
 mod stored;
 
 pub use clients::ClientStore;

@@ -1,7 +1,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 mod backup;
+mod crash;
 mod damage;
+mod model;
 mod moving;
 
 use async_trait::async_trait;

@@ -1,3 +1,4 @@
+mod model;
 mod records;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +57,11 @@ impl Fixture {
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
+    async fn forget_all(&self) {
+        let forgotten: Result<(), _> = cmd("FLUSHALL").query_async(&mut self.admin().await).await;
+        forgotten.unwrap();
+    }
+
     async fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = cmd("KEYS")
             .arg("*")
@@ -103,6 +109,13 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     local step = key == 'oidc:v1:unused' and by * 1000 or by
     for _, name in ipairs(redis.call('ZRANGE', key, 0, -1)) do
       redis.call('ZINCRBY', key, string.format('%.0f', -step), name)
+    end
+  end
+  if redis.call('TYPE', key).ok == 'hash' then
+    for _, name in ipairs(redis.call('HKEYS', key)) do
+      if name == 'e' or string.sub(name, 1, 1) == 't' then
+        redis.call('HINCRBY', key, name, string.format('%.0f', -by))
+      end
     end
   end
   local left = redis.call('PTTL', key)
