@@ -104,10 +104,10 @@ impl KeyKeeper {
         for key in self.ring.list() {
             if key.from == Some(rotation.from) {
                 tracing::info!(
-                    "signing key {} for {} signs from {} (Unix seconds) on",
+                    "signing key {} for {} signs from {} on",
                     key.kid,
                     key.algorithm,
-                    rotation.from.as_unix()
+                    rotation.from
                 );
             }
         }

@@ -46,7 +46,7 @@ pub enum RotateError {
     #[error("{0}")]
     Invalid(#[from] InvalidKeys),
     /// The next key is waiting already.
-    #[error("a new key is announced already: {kid} signs from {} on (Unix seconds)", .from.as_unix())]
+    #[error("a new key is announced already: {kid} signs from {from} on")]
     Announced {
         /// Its name.
         kid: String,
