@@ -101,6 +101,8 @@ pub(crate) struct Config {
     pub(crate) servers: Vec<ServerConfig>,
     /// The identity providers; at least one.
     pub(crate) providers: Vec<ProviderConfig>,
+    /// What each of them is called in the TOML file.
+    pub(crate) provider_names: Vec<Option<String>>,
     /// Scopes given where none is asked for.
     pub(crate) scopes: ScopeSet,
     /// What is known of scopes, those offered to who asks for them included.
@@ -229,6 +231,8 @@ pub(crate) enum ProviderConfig {
         client_secret: SecretString,
         /// Scopes asked there.
         scope: ScopeSet,
+        /// What is added to each authorization request there.
+        more_parameters: idp::upstream::MoreParameters,
     },
     /// Users of our own.
     Local {

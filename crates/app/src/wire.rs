@@ -49,6 +49,7 @@ pub(crate) async fn connect_providers(
                     client_id,
                     client_secret,
                     scope,
+                    more_parameters,
                 } => {
                     let settings = UpstreamSettings {
                         metadata: metadata.clone(),
@@ -56,6 +57,7 @@ pub(crate) async fn connect_providers(
                         client_id: client_id.clone(),
                         client_secret: client_secret.clone(),
                         scope: scope.clone(),
+                        more_parameters: more_parameters.clone(),
                         redirect_uri: config.redirect_uri(),
                     };
                     let clock = Arc::clone(&seams.clock);

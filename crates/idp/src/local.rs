@@ -73,6 +73,14 @@ impl LocalProvider {
         })
     }
 
+    /// Whether a users file can be used.
+    ///
+    /// # Errors
+    /// As for [`LocalProvider::load`].
+    pub fn check_users(path: &Path) -> Result<(), InvalidUsers> {
+        UsersFile::open(path).map(drop)
+    }
+
     /// Hashes a password for the users file. Slow by intent.
     ///
     /// # Errors

@@ -5,12 +5,18 @@ mod identifier;
 mod keys;
 mod login;
 mod metadata;
+mod more_parameters;
 #[cfg(test)]
 mod tests;
 mod token;
 mod userinfo;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -28,6 +34,8 @@ use self::{
     metadata::{Pace, ProviderMetadata},
     token::{TokenAnswer, TokenEndpoint, TokenFailure},
 };
+pub use more_parameters::{InvalidParameters, MoreParameters};
+
 use crate::{
     http,
     provider::{IdentityRefresher, IdentityTokens, RefreshError, RevokeFailed},
@@ -56,6 +64,8 @@ pub struct UpstreamSettings {
     pub client_secret: SecretString,
     /// Scopes to ask for.
     pub scope: ScopeSet,
+    /// What is added to each authorization request.
+    pub more_parameters: MoreParameters,
     /// Our registered redirect URI, absolute.
     pub redirect_uri: String,
 }
@@ -139,6 +149,15 @@ pub enum LoginError {
     /// The answer cannot be trusted (signature, issuer, audience, nonce, expiry, mix-up).
     #[error("the identity provider's answer is not valid: {0}")]
     Invalid(String),
+}
+
+/// Whether a provider's metadata file can be used; `vouched` is the issuer that the operator vouches
+/// for. Asks nobody.
+///
+/// # Errors
+/// See [`MetadataError`].
+pub fn check_metadata_file(path: &Path, vouched: Option<&str>) -> Result<(), MetadataError> {
+    ProviderMetadata::check_file(path, vouched)
 }
 
 // === impl UpstreamProvider ===

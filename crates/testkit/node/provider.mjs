@@ -133,7 +133,8 @@ async function interaction(request, response) {
   const { login } = Object.fromEntries(new URLSearchParams(await body(request)));
   // A person who says no there.
   if (login === 'nobody') return provider.interactionFinished(request, response, { error: 'access_denied' });
-  return provider.interactionFinished(request, response, { login: { accountId: login } });
+  // Who logs in there agrees too, where the proxy has them asked (`prompt=consent`).
+  return provider.interactionFinished(request, response, { login: { accountId: login }, consent: {} });
 }
 
 async function handle(request, response) {

@@ -1,5 +1,7 @@
 //! Prints the configuration as it is meant.
 
+mod lists;
+
 use std::fmt::{self, Write as _};
 
 use super::Config;
@@ -37,9 +39,11 @@ pub(crate) struct Explained {
     pub(crate) origin: Origin,
 }
 
-/// The configuration, a line for each value with its origin behind it; secrets are redacted.
+/// The configuration: what people and the identity provider are to be told, a line for each value
+/// with its origin behind it, and the lists of the TOML file that no variable says. Secrets are
+/// redacted.
 pub(crate) fn render(config: &Config) -> String {
-    let mut text = String::new();
+    let mut text = lists::told(config);
     for group in Group::ALL {
         let mut lines: Vec<&Explained> = config
             .explained
@@ -50,22 +54,21 @@ pub(crate) fn render(config: &Config) -> String {
             continue;
         }
         lines.sort_by_key(|line| (line.entry, position(line.variable)));
-        let separator = if text.is_empty() { "" } else { "\n" };
         // Writing to a text cannot fail.
-        let _ = writeln!(text, "{separator}# {}", group.title());
+        let _ = writeln!(text, "\n# {}", group.title());
         let mut entry = None;
         for line in lines {
             if line.entry != entry {
                 entry = line.entry;
-                let number = entry.map_or(0, |index| index + 1);
-                let _ = writeln!(text, "# number {number}");
+                let heading = entry.map(|index| lists::heading(config, group, index));
+                let _ = writeln!(text, "# {}", heading.unwrap_or_default());
             }
             let shown = shown(line);
             let assignment = format!("{}={shown}", line.variable.name);
             let _ = writeln!(text, "{assignment:<48} # {}", line.origin);
         }
     }
-    text
+    text + &lists::clients(config) + &lists::scopes(config)
 }
 
 /// The value, unless a command seems to hold a secret: shells make it easy to set one in front.

@@ -34,6 +34,8 @@ pub(crate) enum Holds {
     Redacted,
     /// The name is that of several settings of which one is too many.
     Several,
+    /// Something that is not to be shown, since nobody knows such a setting.
+    Unknown,
 }
 
 /// Something odd that does not stop the start.
@@ -85,6 +87,7 @@ impl fmt::Display for Fault {
             Holds::Text(text) => write!(formatter, "  {} holds `{}`", self.name, shown(text))?,
             Holds::Redacted => write!(formatter, "  {} holds [redacted]", self.name)?,
             Holds::Several => write!(formatter, "  {} exclude each other", self.name)?,
+            Holds::Unknown => write!(formatter, "  {} is unknown", self.name)?,
         }
         write!(formatter, "\n    reason:  {}", self.reason)?;
         if !self.allowed.is_empty() {
@@ -144,7 +147,7 @@ pub(crate) fn assignment(variable: &Variable) -> String {
     if value.is_empty() {
         return String::new();
     }
-    let needs_quotes = value.contains(|character: char| " \"{[#$".contains(character));
+    let needs_quotes = value.contains(|character: char| " \"{[#$&".contains(character));
     if needs_quotes {
         format!("{}='{value}'", variable.name)
     } else {

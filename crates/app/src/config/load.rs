@@ -24,7 +24,10 @@ pub(super) fn load_store(flags: &Flags, environment: &Environment) -> Result<Sto
     let mut reader = Reader::open(flags, environment);
     let on_dyno = operation::is_on_dyno(&mut reader);
     let store = storage::store(&mut reader, on_dyno);
-    store.ok_or_else(|| reader.into_parts().0)
+    match store {
+        Some(store) if !reader.is_blind() => Ok(store),
+        _ => Err(reader.into_parts().0),
+    }
 }
 
 /// See [`super::load_keys`].
@@ -56,6 +59,7 @@ pub(super) fn load(
     let (providers, names) = providers::read(&mut reader);
     let callback_path = providers::callback_path(&mut reader);
     let servers = servers::read(&mut reader, &names, &callback_path, address.port);
+    address.doubt(&mut reader, &servers);
     let issuing = issuing::read(&mut reader);
     let store = storage::store(&mut reader, on_dyno);
     let store_grace = storage::grace(&mut reader);
@@ -86,6 +90,7 @@ pub(super) fn load(
         trusted_proxies: address.trusted_proxies,
         servers,
         providers,
+        provider_names: names,
         scopes: issuing.scopes,
         scope_details: issuing.scope_details,
         signing_keys: issuing.signing_keys,

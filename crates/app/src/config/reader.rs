@@ -3,11 +3,7 @@
 
 mod report;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 use domain::secret::SecretString;
 
@@ -33,6 +29,8 @@ pub(super) struct Reader<'a> {
     pub(super) faults: Faults,
     pub(super) warnings: Vec<Warning>,
     explained: Vec<Explained>,
+    /// Whether the TOML file is named and could not be read: what is missing may stand there.
+    is_blind: bool,
 }
 
 /// Where a setting may stand.
@@ -78,13 +76,37 @@ impl<'a> Reader<'a> {
             faults,
             warnings,
             explained: Vec::new(),
+            is_blind: false,
         };
-        if let Some(path) = reader.value(&variable::MCP_AUTH_PROXY_CONFIG, |text| {
-            Ok(PathBuf::from(text))
-        }) {
-            reader.file = Arc::new(TomlFile::read(&path, &mut reader.faults));
-        }
+        reader.read_file();
         reader
+    }
+
+    fn read_file(&mut self) {
+        let own = &variable::MCP_AUTH_PROXY_CONFIG;
+        let Some(given) = self.given(own) else {
+            return;
+        };
+        let path = given.text.expose().trim().to_owned();
+        match TomlFile::read(Path::new(&path), &mut self.faults) {
+            Ok(file) => self.file = Arc::new(file),
+            Err(reason) => {
+                self.is_blind = true;
+                self.faults.push(Fault {
+                    name: given.label,
+                    holds: Holds::Text(path.clone()),
+                    reason,
+                    allowed: own.allowed.to_owned(),
+                    example: String::new(),
+                });
+            }
+        }
+        self.explain(own, None, path, given.origin);
+    }
+
+    /// Whether what the TOML file says is not known, since it cannot be read.
+    pub(super) fn is_blind(&self) -> bool {
+        self.is_blind
     }
 
     /// The TOML file.

@@ -1,5 +1,6 @@
 //! Configurations as operators write them. `meaning` is what they mean, `mercies` what is forgiven,
-//! `wrong` what stops the start, `file` the TOML file, `child` the MCP server's environment.
+//! `wrong` what stops the start, `file` the TOML file, `told` what is printed and doubted, `child`
+//! the MCP server's environment.
 
 use std::fs;
 
@@ -12,7 +13,11 @@ mod child;
 mod file;
 mod meaning;
 mod mercies;
+mod told;
 mod wrong;
+
+/// A users file that can be used.
+const USERS: &str = include_str!("../../../../docs/samples/users.toml");
 
 /// What a start needs at least.
 const LEAST: [(&str, &str); 6] = [

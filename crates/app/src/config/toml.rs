@@ -71,7 +71,7 @@ pub(super) const SERVER_KEYS: [(&str, &Variable); 7] = [
 ];
 
 /// Keys of `[[providers]]`.
-pub(super) const PROVIDER_KEYS: [(&str, &Variable); 7] = [
+pub(super) const PROVIDER_KEYS: [(&str, &Variable); 8] = [
     ("server_url", &variable::IDENTITY_SERVER_URL),
     ("metadata_file", &variable::IDENTITY_SERVER_METADATA_FILE),
     ("issuer", &variable::MCP_AUTH_PROXY_IDENTITY_ISSUER),
@@ -79,6 +79,10 @@ pub(super) const PROVIDER_KEYS: [(&str, &Variable); 7] = [
     ("client_secret", &variable::IDENTITY_CLIENT_SECRET),
     ("scope", &variable::IDENTITY_SCOPE),
     ("users_file", &variable::MCP_AUTH_PROXY_USERS_FILE),
+    (
+        "authorize_parameters",
+        &variable::MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS,
+    ),
 ];
 
 /// Settings that hold JSON: TOML says the same with arrays and tables of its own.
@@ -104,25 +108,15 @@ const LISTS: [&Variable; 9] = [
 // === impl TomlFile ===
 
 impl TomlFile {
-    /// Reads the file; what is wrong with it goes to `faults`, the rest is used, so that further
-    /// faults are seen in the same start.
-    pub(super) fn read(path: &Path, faults: &mut Faults) -> Self {
-        let table = std::fs::read_to_string(path)
-            .map_err(|error| format!("the file cannot be read: {}", io_reason(&error)))
-            .and_then(|text| parse(&text));
-        match table {
-            Ok(table) => Self::from_table(path, table, faults),
-            Err(reason) => {
-                faults.push(Fault {
-                    name: variable::MCP_AUTH_PROXY_CONFIG.name.to_owned(),
-                    holds: Holds::Text(path.display().to_string()),
-                    reason,
-                    allowed: variable::MCP_AUTH_PROXY_CONFIG.allowed.to_owned(),
-                    example: String::new(),
-                });
-                Self::default()
-            }
-        }
+    /// Reads the file; what is wrong with its settings goes to `faults`, the rest is used, so that
+    /// further faults are seen in the same start.
+    ///
+    /// # Errors
+    /// If it cannot be read at all, or is no TOML.
+    pub(super) fn read(path: &Path, faults: &mut Faults) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("the file cannot be read: {}", io_reason(&error)))?;
+        Ok(Self::from_table(path, parse(&text)?, faults))
     }
 
     fn from_table(path: &Path, mut table: Table, faults: &mut Faults) -> Self {
@@ -276,7 +270,7 @@ impl Walk<'_> {
         // What an unknown key holds may be a secret under a misspelt name.
         self.fault(
             place,
-            Holds::Redacted,
+            Holds::Unknown,
             format!("there is no such key{hint}"),
             "the keys of the configuration reference",
         );

@@ -73,6 +73,7 @@ provider = \"staff\"
 | `client_secret`, `client_secret_file` | [`IDENTITY_CLIENT_SECRET`](#identity_client_secret) |
 | `scope` | [`IDENTITY_SCOPE`](#identity_scope) |
 | `users_file` | [`MCP_AUTH_PROXY_USERS_FILE`](#mcp_auth_proxy_users_file) |
+| `authorize_parameters` | [`MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS`](#mcp_auth_proxy_authorize_parameters) |
 
 | key of `[[clients]]` | |
 | --- | --- |
@@ -111,7 +112,8 @@ working directory. An unknown key is a fault. Whole files stand in [`docs/sample
 
 const EXAMPLE_INTRODUCTION: &str = "\
 # Settings of MCP Auth Proxy; the reference is docs/reference/configuration.md.
-# Copy to `.env` and fill in. What begins with `#` shows an example or the default.
+# Copy to `.env` and fill in. What is needed stands without a `#`. Above each line stands whether it
+# shows what holds without it (the default) or only an example.
 ";
 
 #[test]
@@ -229,11 +231,22 @@ fn example() -> String {
         writeln!(text, "\n# --- {} ---", group.title()).unwrap();
         for variable in of(group).filter(|variable| !variable.example.is_empty()) {
             let comment = if variable.needed.is_empty() { "#" } else { "" };
-            writeln!(text, "\n# {}", variable.summary()).unwrap();
+            writeln!(text, "\n# {}\n# {}:", variable.summary(), shows(variable)).unwrap();
             writeln!(text, "{comment}{}", assignment(variable)).unwrap();
         }
     }
     text
+}
+
+/// What a line of the example file shows.
+fn shows(variable: &Variable) -> String {
+    match variable.default {
+        "" | "none" if variable.needed.is_empty() => "example".to_owned(),
+        "" | "none" if variable.needed == "always" => "needed; example".to_owned(),
+        "" | "none" => format!("needed {}; example", variable.needed),
+        default if default == variable.example => "default".to_owned(),
+        default => format!("default: {default}; example"),
+    }
 }
 
 fn of(group: Group) -> impl Iterator<Item = &'static Variable> {

@@ -204,6 +204,18 @@ variables! {
         example: "openid profile email",
     }
 
+    /// Parameters added to each authorization request at the identity provider.
+    ///
+    /// Written as a query: `name=value`, joined by `&`, special characters as `%20`. For what a
+    /// provider wants beyond the standard, such as `access_type=offline&prompt=consent` at Google,
+    /// without which it gives no refresh token. What the proxy itself sets cannot be set here; the
+    /// words of a `prompt` are added to those of the login.
+    MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS {
+        group: Group::Identity,
+        allowed: "a query of parameters that the proxy does not set itself",
+        example: "access_type=offline&prompt=consent",
+    }
+
     /// A file with the identity provider's metadata.
     ///
     /// For providers without discovery. It needs `issuer`, `authorization_endpoint` and

@@ -12,6 +12,29 @@ use url::Url;
 use crate::harness::Stage;
 
 #[tokio::test]
+async fn the_provider_is_asked_with_the_operators_parameters_too() -> Result<()> {
+    let stage = Stage::builder()?
+        .env(
+            "MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS",
+            "access_type=offline&prompt=consent&state_hint=a%26b",
+        )
+        .open()
+        .await?;
+    stage.logged_in("alice").await?;
+    let seen = stage.control().seen().await?;
+    let asked = &seen["authorizations"][0];
+    for (name, value) in [
+        ("access_type", "offline"),
+        ("prompt", "consent"),
+        ("state_hint", "a&b"),
+        ("response_type", "code"),
+    ] {
+        assert_eq!(asked[name], value, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_forged_callback_gives_nothing() -> Result<()> {
     let stage = Stage::open().await?;
     let client = stage.client().await?;

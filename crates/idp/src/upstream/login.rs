@@ -43,11 +43,13 @@ const PROMISED: [(&str, &[&str]); 2] = [
 
 impl UpstreamProvider {
     /// Where the browser is sent to log in. A query of the endpoint itself is kept, as long as it
-    /// does not contradict what is asked; a `prompt` there is joined with the one asked.
+    /// does not contradict what is asked, and so is what the operator adds; a `prompt` there is
+    /// joined with the one asked.
     pub fn authorization_url(&self, request: &LoginRequest<'_>, secrets: &LoginSecrets) -> Url {
         let settings = &self.settings;
         let endpoint = &self.metadata.authorization_endpoint;
-        let existing: Vec<(String, String)> = endpoint.query_pairs().into_owned().collect();
+        let existing = endpoint.query_pairs().into_owned().collect();
+        let existing = settings.more_parameters.over(existing);
         let challenge = digest::digest(&digest::SHA256, secrets.verifier.expose().as_bytes());
 
         let mut asked: Vec<(&str, String)> = vec![

@@ -48,9 +48,7 @@ impl ProviderMetadata {
         pace: &Pace,
     ) -> Result<Self, MetadataError> {
         let (members, expected, source) = match &settings.metadata {
-            MetadataSource::File(path) => {
-                (read_file(path).await?, None, path.display().to_string())
-            }
+            MetadataSource::File(path) => (read_file(path)?, None, path.display().to_string()),
             MetadataSource::Discovery(url) => {
                 let found = discovery::discover(url, http, pace).await?;
                 (found.members, Some(found.issuer), found.url.to_string())
@@ -64,6 +62,13 @@ impl ProviderMetadata {
         )?;
         metadata.warn(&members, &settings.scope);
         Ok(metadata)
+    }
+
+    /// Whether a file says what is needed.
+    pub(super) fn check_file(path: &Path, vouched: Option<&str>) -> Result<(), MetadataError> {
+        let members = read_file(path)?;
+        let source = path.display().to_string();
+        Self::read(&members, None, vouched, &source).map(drop)
     }
 
     fn read(
@@ -128,10 +133,9 @@ impl ProviderMetadata {
     }
 }
 
-async fn read_file(path: &Path) -> Result<Map<String, Value>, MetadataError> {
+fn read_file(path: &Path) -> Result<Map<String, Value>, MetadataError> {
     let name = path.display();
-    let bytes = tokio::fs::read(path)
-        .await
+    let bytes = std::fs::read(path)
         .map_err(|error| MetadataError::File(format!("{name} cannot be read: {error}")))?;
     serde_json::from_slice(&bytes).map_err(|error| {
         MetadataError::File(format!("{name} does not hold one JSON object: {error}"))

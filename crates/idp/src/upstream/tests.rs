@@ -50,6 +50,7 @@ fn settings(metadata: MetadataSource, scope: &str) -> UpstreamSettings {
         client_id: CLIENT.to_owned(),
         client_secret: SecretString::new(SECRET),
         scope: ScopeSet::parse(scope).unwrap(),
+        more_parameters: MoreParameters::default(),
         redirect_uri: "https://proxy.example/interaction/identity/callback".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     config::{
-        Listen, TrustedProxies,
+        Listen, ServerConfig, TrustedProxies,
         explain::Origin,
         reader::{Place, Reader},
         values,
@@ -61,20 +61,62 @@ pub(super) fn read(reader: &mut Reader<'_>, on_dyno: bool) -> Address {
     }
 }
 
-/// Only the exact `true` ever turned it on; that stays so for other affirmations.
-fn local_insecure(reader: &mut Reader<'_>, is_plain_http: bool) -> bool {
-    let asked = super::operation::old_switch(reader, &variable::LOCAL_INSECURE);
-    if is_plain_http && !asked {
-        if reader.is_given(Place::Plain, &variable::LOCAL_INSECURE) {
-            reader.warn(
-                variable::LOCAL_INSECURE.name,
-                "counts as `true`, since BASE_URL is plain http on loopback",
+// === impl Address ===
+
+impl Address {
+    /// Notes where the public URL is right, but probably not what was meant.
+    pub(super) fn doubt(&self, reader: &mut Reader<'_>, servers: &[ServerConfig]) {
+        let Some(base_url) = &self.base_url else {
+            return;
+        };
+        let (own, issuer) = (variable::BASE_URL.name, base_url.issuer());
+        let doubled = servers.iter().find_map(|server| {
+            let path = server.path();
+            let meant = issuer.strip_suffix(path)?;
+            (!path.is_empty() && base_url.prefix().ends_with(path)).then_some((path, meant))
+        });
+        if let Some((path, meant)) = doubled {
+            let text = format!(
+                "ends with `{path}`, the path of MCP_SERVER_URL, which is added to it: the MCP URL \
+                 is {issuer}{path}. If it is to be {issuer}, set BASE_URL={meant}"
             );
+            reader.warn(own, text);
         }
-        let implied = Origin::Implied(variable::BASE_URL.name);
-        reader.explain(&variable::LOCAL_INSECURE, None, "true", implied);
+        let public = base_url.as_url();
+        let asked = public.port_or_known_default();
+        if let Some(asked) = asked.filter(|asked| *asked != self.port)
+            && self.port != 0
+            && base_url.is_plain_http()
+        {
+            let port = self.port;
+            let text = format!(
+                "names port {asked}, but the proxy listens at port {port} (PORT): clients do not \
+                 find it, unless something passes connections on. Set PORT={asked}, or the port \
+                 {port} in BASE_URL"
+            );
+            reader.warn(own, text);
+        }
     }
-    asked || is_plain_http
+}
+
+/// Only the exact `true` ever turned it on; that stays so for other affirmations. A base URL that
+/// implies it overrules what was said.
+fn local_insecure(reader: &mut Reader<'_>, is_plain_http: bool) -> bool {
+    let own = &variable::LOCAL_INSECURE;
+    if !is_plain_http {
+        return super::operation::old_switch(reader, own);
+    }
+    let origin = match reader.given(own) {
+        Some(given) if given.text.expose().trim() == "true" => given.origin,
+        Some(given) => {
+            let text = "counts as `true`, since BASE_URL is plain http on loopback";
+            reader.warn(given.label, text);
+            Origin::Implied(variable::BASE_URL.name)
+        }
+        None => Origin::Implied(variable::BASE_URL.name),
+    };
+    reader.explain(own, None, "true", origin);
+    true
 }
 
 fn listen(reader: &mut Reader<'_>, port: u16, local_insecure: bool) -> Listen {

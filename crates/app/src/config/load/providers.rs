@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use domain::{scope::ScopeSet, secret::SecretString};
-use idp::upstream::MetadataSource;
+use idp::{
+    local::LocalProvider,
+    upstream::{MetadataSource, MoreParameters, check_metadata_file},
+};
 use url::Url;
 
 use super::{address::safe_url, paths};
@@ -21,7 +24,7 @@ const DEFAULT_SCOPE: &str = "openid profile email";
 const DEFAULT_CALLBACK: &str = "/interaction/identity/callback";
 
 /// Variables that describe one provider.
-const OWN: [&crate::env::Variable; 7] = [
+const OWN: [&crate::env::Variable; 8] = [
     &variable::IDENTITY_SERVER_URL,
     &variable::IDENTITY_SERVER_METADATA_FILE,
     &variable::MCP_AUTH_PROXY_IDENTITY_ISSUER,
@@ -29,6 +32,7 @@ const OWN: [&crate::env::Variable; 7] = [
     &variable::IDENTITY_CLIENT_SECRET,
     &variable::IDENTITY_SCOPE,
     &variable::MCP_AUTH_PROXY_USERS_FILE,
+    &variable::MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS,
 ];
 
 /// The providers, and the names by which servers name them. A faulty provider keeps its place.
@@ -95,12 +99,12 @@ fn local(
             ),
         );
     }
-    let users_file = reader.value_at(
-        place,
-        index,
-        &variable::MCP_AUTH_PROXY_USERS_FILE,
-        values::file,
-    )?;
+    let users_file =
+        reader.value_at(place, index, &variable::MCP_AUTH_PROXY_USERS_FILE, |text| {
+            let path = values::file(text)?;
+            LocalProvider::check_users(&path).map_err(|fault| fault.to_string())?;
+            Ok(path)
+        })?;
     Some(ProviderConfig::Local { users_file })
 }
 
@@ -109,13 +113,13 @@ fn upstream(
     place: Place<'_>,
     index: Option<usize>,
 ) -> Option<ProviderConfig> {
-    let metadata = metadata(reader, place, index);
     let issuer = reader.value_at(
         place,
         index,
         &variable::MCP_AUTH_PROXY_IDENTITY_ISSUER,
         |text| safe_url(&text.replace("{tenantid}", "tenantid")).map(|_| text.to_owned()),
     );
+    let metadata = metadata(reader, place, index, issuer.as_deref());
     let client_id = reader.required_at(place, index, &variable::IDENTITY_CLIENT_ID, |text| {
         Ok(text.to_owned())
     });
@@ -123,6 +127,12 @@ fn upstream(
         reader.required_at(place, index, &variable::IDENTITY_CLIENT_SECRET, |text| {
             Ok(SecretString::new(text))
         });
+    let more_parameters = reader.value_at(
+        place,
+        index,
+        &variable::MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS,
+        |text| MoreParameters::parse(text).map_err(|fault| fault.to_string()),
+    );
     let scope = scope(reader, place, index)?;
     Some(ProviderConfig::Upstream {
         metadata: metadata?,
@@ -130,6 +140,7 @@ fn upstream(
         client_id: client_id?,
         client_secret: client_secret?,
         scope,
+        more_parameters: more_parameters.unwrap_or_default(),
     })
 }
 
@@ -138,11 +149,16 @@ fn metadata(
     reader: &mut Reader<'_>,
     place: Place<'_>,
     index: Option<usize>,
+    vouched: Option<&str>,
 ) -> Option<MetadataSource> {
     let file = &variable::IDENTITY_SERVER_METADATA_FILE;
     let url = &variable::IDENTITY_SERVER_URL;
     if reader.is_given(place, file) {
-        let path: PathBuf = reader.value_at(place, index, file, values::file)?;
+        let path: PathBuf = reader.value_at(place, index, file, |text| {
+            let path = values::file(text)?;
+            check_metadata_file(&path, vouched).map_err(|fault| fault.to_string())?;
+            Ok(path)
+        })?;
         return Some(MetadataSource::File(path));
     }
     let issuer = reader.required_at(place, index, url, issuer_url)?;

@@ -202,6 +202,7 @@ fn run(reader: &mut Reader<'_>, place: Place<'_>, index: Option<usize>) -> Optio
         let args = &variable::MCP_SERVER_RUN_ARGS_JSON;
         if !reader.is_given(place, &variable::MCP_SERVER_RUN_COMMAND)
             && reader.is_given(place, args)
+            && !reader.is_blind()
         {
             let reason = "there is no MCP_SERVER_RUN_COMMAND that these could be arguments of";
             reader.contradiction(place, args, reason);

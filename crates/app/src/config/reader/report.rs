@@ -91,13 +91,16 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes that a value is missing.
+    /// Notes that a value is missing, unless it may stand in a file that cannot be read.
     pub(in crate::config) fn missing(
         &mut self,
         place: Place<'_>,
         variable: &'static Variable,
         why: &str,
     ) {
+        if self.is_blind {
+            return;
+        }
         let (name, example) = match place {
             Place::Entry {
                 entry,

@@ -88,10 +88,9 @@ fn servers_name_their_providers() {
         ProviderConfig::Upstream { issuer: Some(issuer), metadata: MetadataSource::Discovery(_), .. }
             if issuer == "https://login.microsoftonline.com/{tenantid}/v2.0"
     ));
-    assert!(
-        explain::render(&config)
-            .contains("# number 2\nMCP_SERVER_URL=http://shop.internal:3000/shop")
-    );
+    assert!(explain::render(&config).contains(
+        "# number 2, provider \"partners\"\nMCP_SERVER_URL=http://shop.internal:3000/shop"
+    ));
 }
 
 #[test]
@@ -157,11 +156,11 @@ fn unknown_keys_are_told_with_the_one_that_was_meant() {
         "\
 the configuration has 2 faults
 
-  `acces_ttl` in config.toml holds [redacted]
+  `acces_ttl` in config.toml is unknown
     reason:  there is no such key; did you mean `access_ttl`?
     allowed: the keys of the configuration reference
 
-  `servers[0].prot` in config.toml holds [redacted]
+  `servers[0].prot` in config.toml is unknown
     reason:  there is no such key
     allowed: the keys of the configuration reference"
     );
@@ -192,7 +191,7 @@ fn what_is_no_toml_is_told_by_line_and_not_shown() {
     );
 
     assert!(
-        report.contains("  MCP_AUTH_PROXY_CONFIG holds `config.toml`"),
+        report.contains("one fault\n\n  MCP_AUTH_PROXY_CONFIG holds `config.toml`"),
         "{report}"
     );
     assert!(report.contains("reason:  line 2: "), "{report}");
@@ -214,8 +213,12 @@ fn a_variable_cannot_say_which_of_several_it_means() {
 
 #[test]
 fn each_server_says_where_its_users_log_in() {
-    let two = "[[providers]]\nname = \"a\"\nusers_file = \"/dev/null\"\n\
-               [[providers]]\nname = \"b\"\nusers_file = \"/dev/null\"\n";
+    let directory = directory(&[("users.toml", USERS)]);
+    let users = path_in(&directory, "users.toml");
+    let two = format!(
+        "[[providers]]\nname = \"a\"\nusers_file = \"{users}\"\n\
+         [[providers]]\nname = \"b\"\nusers_file = \"{users}\"\n"
+    );
     let least = || {
         environment_without(&[
             "IDENTITY_SERVER_URL",
@@ -238,7 +241,7 @@ fn each_server_says_where_its_users_log_in() {
     );
     let variable = refused(
         least().with("MCP_SERVER_URL", "http://localhost:3000/mcp"),
-        two,
+        &two,
     );
     assert!(
         variable.contains("there are several identity providers"),
@@ -511,7 +514,7 @@ fn wrong_clients_are_told_by_their_place() {
         "`clients[2].id` in config.toml is missing",
         "`clients[8].id` in config.toml holds `\"mcp-server\"`",
         "`clients[3].skip_consent` in config.toml holds `true`",
-        "`clients[3].redirect_uri` in config.toml holds [redacted]\n    reason:  there is no such key; did you mean `redirect_uris`?",
+        "`clients[3].redirect_uri` in config.toml is unknown\n    reason:  there is no such key; did you mean `redirect_uris`?",
         "`clients[4].scope` in config.toml",
         "`clients[4].skip_consent` in config.toml",
         "redirect_uris: at least one is needed",

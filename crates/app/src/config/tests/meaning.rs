@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use gateway::process::Command;
-use idp::upstream::MetadataSource;
+use idp::upstream::{MetadataSource, MoreParameters};
 
 use super::*;
 use crate::env::Platform;
@@ -60,6 +60,7 @@ fn the_least_configuration_serves_with_the_defaults() {
         client_id,
         client_secret,
         scope,
+        more_parameters,
     } = &config.providers[0]
     else {
         panic!("it is elsewhere");
@@ -70,6 +71,7 @@ fn the_least_configuration_serves_with_the_defaults() {
     assert_eq!((issuer.as_deref(), client_id.as_str()), (None, "proxy"));
     assert_eq!(client_secret.expose(), "hunter2");
     assert_eq!(scope.to_string(), "openid profile email");
+    assert_eq!(*more_parameters, MoreParameters::default());
 }
 
 #[test]
@@ -176,9 +178,15 @@ fn variables_of_the_mcp_server_may_be_numbers_and_booleans() {
     );
 }
 
+const METADATA: &str = r#"{
+    "issuer": "https://login.example.com",
+    "authorization_endpoint": "https://login.example.com/authorize",
+    "token_endpoint": "https://login.example.com/token"
+}"#;
+
 #[test]
 fn a_metadata_file_wins_over_discovery() {
-    let directory = directory(&[("metadata.json", "{}")]);
+    let directory = directory(&[("metadata.json", METADATA)]);
     let path = path_in(&directory, "metadata.json");
     let config = config(&[("IDENTITY_SERVER_METADATA_FILE", &path)]);
 
@@ -206,7 +214,7 @@ fn the_discovery_document_names_its_issuer() {
 
 #[test]
 fn users_of_our_own_need_no_provider() {
-    let directory = directory(&[("users.toml", "")]);
+    let directory = directory(&[("users.toml", USERS)]);
     let path = path_in(&directory, "users.toml");
     let names = [
         "IDENTITY_SERVER_URL",

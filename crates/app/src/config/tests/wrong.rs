@@ -162,6 +162,16 @@ fn wrong_values_are_told_why() {
             "/nonexistent/m.json",
             "it does not exist",
         ),
+        (
+            "MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS",
+            "access_type=offline&state=x",
+            "`state` is set by the proxy itself",
+        ),
+        (
+            "MCP_AUTH_PROXY_AUTHORIZE_PARAMETERS",
+            "offline",
+            "write `name=value`",
+        ),
         ("IDENTITY_SCOPE", ", ,", "names no scope"),
         ("IDENTITY_SCOPE", "a\"b", "visible ASCII"),
         ("IDENTITY_CALLBACK_PATH", "callback", "begin with one `/`"),
@@ -375,7 +385,7 @@ fn what_belongs_to_redis_is_judged_with_it() {
 
 #[test]
 fn keys_that_machines_share_need_a_secret_to_be_sealed_under() {
-    let directory = directory(&[("users.toml", "")]);
+    let directory = directory(&[("users.toml", USERS)]);
     let users = path_in(&directory, "users.toml");
     let least = environment_without(&[
         "IDENTITY_SERVER_URL",
@@ -391,7 +401,7 @@ fn keys_that_machines_share_need_a_secret_to_be_sealed_under() {
 
 #[test]
 fn two_identities_contradict_each_other() {
-    let directory = directory(&[("users.toml", "")]);
+    let directory = directory(&[("users.toml", USERS)]);
     let text = fault(&[(
         "MCP_AUTH_PROXY_USERS_FILE",
         &path_in(&directory, "users.toml"),

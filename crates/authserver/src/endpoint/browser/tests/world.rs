@@ -360,6 +360,7 @@ async fn upstream(
         client_id: "proxy".to_owned(),
         client_secret: SecretString::new("proxy secret"),
         scope: ScopeSet::parse("global read-protected").unwrap(),
+        more_parameters: idp::upstream::MoreParameters::default(),
         redirect_uri: base.join("/interaction/identity/callback"),
     };
     let http = idp::http_client(&[]).unwrap();
