@@ -118,6 +118,7 @@ where
     let matches = command().try_get_matches_from(arguments)?;
     Ok(match matches.subcommand() {
         Some(("demo", matches)) => Invocation::Demo(demo_arguments(matches)),
+        Some(("serve", own)) => Invocation::Serve(Flags::of(&matches).over(Flags::of(own))),
         Some(("config", own)) => Invocation::Config(Flags::of(&matches).over(Flags::of(own))),
         Some(("status", own)) => Invocation::Status(StatusArguments {
             flags: Flags::of(&matches).over(Flags::of(own)),
@@ -148,6 +149,11 @@ pub(crate) fn command() -> Command {
         .max_term_width(100)
         .args(setting_arguments())
         .subcommand(
+            Command::new("serve")
+                .about("Serve; without a command it does so too")
+                .args(setting_arguments()),
+        )
+        .subcommand(
             Command::new("config")
                 .about("Print the configuration as it is meant, with the origin of each value")
                 .args(setting_arguments()),
@@ -157,10 +163,9 @@ pub(crate) fn command() -> Command {
         .subcommand(backup::backup())
         .subcommand(backup::restore())
         .subcommand(keys::definition())
-        .subcommand(
-            Command::new("hash-password")
-                .about("Read a password from standard input and print its hash for a users file"),
-        )
+        .subcommand(Command::new("hash-password").about(
+            "Ask for a password, or read it from a pipe, and print its hash for a users file",
+        ))
 }
 
 fn demo() -> Command {

@@ -34,8 +34,17 @@ pub(crate) struct Memory {
     pub(crate) keys: Arc<KeyKeeper>,
     /// The data directory, which this process holds; none in a rehearsal.
     pub(crate) held: Option<Held>,
+    /// Keys that were made and are yet to be kept; see [`Memory::keep_keys`].
+    new_keys: Option<NewKeys>,
     /// Keeps the directory of a rehearsal until its end.
     _scratch: Option<TempDir>,
+}
+
+/// Keys that were made, and where they are to be kept.
+#[derive(Debug)]
+struct NewKeys {
+    path: PathBuf,
+    keys: SecretString,
 }
 
 /// A data directory that this process holds, and its store.
@@ -71,6 +80,7 @@ impl Memory {
             store: Arc::new(store),
             keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
             held: None,
+            new_keys: None,
             _scratch: None,
         })
     }
@@ -83,9 +93,14 @@ impl Memory {
             directory.display()
         );
         let store = Arc::new(store);
+        let (keys, source, new_keys) = match &config.signing_keys {
+            Some(keys) => (keys.clone(), Source::Configuration, None),
+            None => keys_in(directory, seams)?,
+        };
         Ok(Self {
             store: Arc::<EmbeddedStore>::clone(&store),
-            keys: keys(config, directory, seams)?,
+            keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
+            new_keys,
             held: Some(Held {
                 directory: directory.to_owned(),
                 store,
@@ -100,23 +115,47 @@ impl Memory {
     /// # Errors
     /// As for [`Memory::open`], but for a store in use.
     pub(crate) async fn rehearse(config: &Config, seams: &Seams) -> Result<Self> {
+        let mut keys = config.signing_keys.clone();
         match &config.store {
             StoreConfig::Embedded { directory } => {
                 try_directory(directory)?;
                 try_file(&directory.join(STORE_FILE), seams)?;
+                if keys.is_none() {
+                    keys = signing_keys::look(directory)?;
+                }
             }
             // Looks at the server and writes nothing.
             StoreConfig::Redis(redis) => drop(connect(config, redis, seams).await?),
         }
+        let keys = keys.map_or_else(signing_keys::generate, Ok)?;
         let scratch = tempfile::tempdir().context("no temporary directory can be made")?;
         let store =
             EmbeddedStore::open(&scratch.path().join(STORE_FILE), Arc::clone(&seams.clock))?;
         Ok(Self {
             store: Arc::new(store),
-            keys: keys(config, scratch.path(), seams)?,
+            // Where they are from is of no interest: nobody will ask.
+            keys: Arc::new(KeyKeeper::new(
+                &keys,
+                Source::Configuration,
+                config.lives,
+                &seams.clock,
+            )?),
             held: None,
+            new_keys: None,
             _scratch: Some(scratch),
         })
+    }
+
+    /// Keeps keys that were made. To be called once everything else has started, and before anything
+    /// is signed for somebody: a first start that fails leaves none behind.
+    ///
+    /// # Errors
+    /// If their file cannot be written.
+    pub(crate) fn keep_keys(&self) -> Result<()> {
+        match &self.new_keys {
+            Some(NewKeys { path, keys }) => signing_keys::keep(path, keys),
+            None => Ok(()),
+        }
     }
 }
 
@@ -181,17 +220,19 @@ fn read_pem(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
-/// The configured keys, else those in the directory, which are made if there are none.
-fn keys(config: &Config, directory: &Path, seams: &Seams) -> Result<Arc<KeyKeeper>> {
-    let (keys, source) = match &config.signing_keys {
-        Some(keys) => (keys.clone(), Source::Configuration),
-        None => (
-            signing_keys::load_or_make(directory, seams.clock.now())?,
-            Source::File(signing_keys::file_in(directory)),
-        ),
+/// The keys in a data directory; where there are none, new ones, which are yet to be kept there.
+fn keys_in(directory: &Path, seams: &Seams) -> Result<(SecretString, Source, Option<NewKeys>)> {
+    let path = signing_keys::file_in(directory);
+    let source = Source::File(path.clone());
+    if let Some(keys) = signing_keys::load_for_use(directory, seams.clock.now())? {
+        return Ok((keys, source, None));
+    }
+    let keys = signing_keys::generate()?;
+    let new = NewKeys {
+        path,
+        keys: keys.clone(),
     };
-    let keeper = KeyKeeper::new(&keys, source, config.lives, &seams.clock)?;
-    Ok(Arc::new(keeper))
+    Ok((keys, source, Some(new)))
 }
 
 /// Makes the directory where it is absent, for its owner only.

@@ -14,7 +14,7 @@ use crate::{
     listener::{Listeners, Serving},
     memory::{Held, Memory},
     seams::Seams,
-    servers::McpServers,
+    servers::{self, McpServers},
     signing_keys::KeyKeeper,
     wire::{self, Proxy},
 };
@@ -60,13 +60,16 @@ pub(crate) async fn serve(config: &Config, announce: impl FnOnce()) -> Result<Ex
             return Ok(ExitCode::SUCCESS);
         }
     };
+    let looking = servers::look_for(servers::elsewhere(config));
     if config.verify_release {
+        looking.await;
         tracing::info!("Verified release launches. Exit status 0.");
         running.stop(config).await;
         return Ok(ExitCode::SUCCESS);
     }
     say_where(config);
     announce();
+    running.in_background(looking);
     let end = tokio::select! {
         name = signals.next() => End::Signal(name),
         code = running.servers.first_exit() => End::McpServer(code),
@@ -106,6 +109,7 @@ async fn start(config: &Config) -> Result<Running> {
         let proxy = wire::assemble(config, &memory, &providers, &seams)?;
         let listeners = Listeners::bind(&config.listen)?;
         tracing::info!("listening at {}", listeners.addresses());
+        memory.keep_keys()?;
         let serving = listeners.serve(&proxy.edge);
         anyhow::Ok((proxy, serving))
     };
@@ -161,6 +165,17 @@ fn say_where(config: &Config) {
 // === impl Running ===
 
 impl Running {
+    /// Does something beside serving, at most until the end.
+    fn in_background(&self, doing: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.seams.closing.clone();
+        self.seams.tasks.spawn(async move {
+            tokio::select! {
+                () = closing.cancelled() => {}
+                () = doing => {}
+            }
+        });
+    }
+
     /// Open requests finish, event streams end, refreshes are stored, the MCP servers stop; all
     /// within the configured bound.
     async fn stop(self, config: &Config) {

@@ -1,17 +1,48 @@
-//! The MCP servers that this process started.
+//! The MCP servers: those that this process started, and a look at those that run elsewhere.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::future;
-use gateway::process::{McpServerProcess, ProcessSettings, exit_code};
+use gateway::{
+    process::{McpServerProcess, ProcessSettings, exit_code},
+    readiness,
+};
+use url::Url;
 
-use crate::config::{Config, environment};
+use crate::config::{Config, ServerConfig, environment};
 
 /// How long an MCP server may take until it accepts connections.
 const READY_WITHIN: Duration = Duration::from_secs(50);
 
-/// All of them; empty where they run elsewhere.
+/// How long one that runs elsewhere may take to accept a connection.
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where MCP servers are reached that this process does not start.
+pub(crate) fn elsewhere(config: &Config) -> Vec<Url> {
+    let elsewhere = |server: &&ServerConfig| server.run.is_none();
+    let urls = config.servers.iter().filter(elsewhere);
+    urls.map(|server| server.url.clone()).collect()
+}
+
+/// Tries once whether they are there, and warns where one is not: else that would be noticed only
+/// by somebody who has logged in.
+pub(crate) async fn look_for(urls: Vec<Url>) {
+    let looking = urls.into_iter().map(|mut url| async move {
+        if let Some(cause) = readiness::obstacle(&url, ACCEPTED_WITHIN).await {
+            // It may hold a key.
+            url.set_query(None);
+            tracing::warn!(
+                cause = %cause,
+                "the MCP server does not accept connections at {url}: calls are answered 502 until \
+                 it does. Start it there, or correct MCP_SERVER_URL"
+            );
+        }
+    });
+    future::join_all(looking).await;
+}
+
+/// All that were started; empty where they run elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct McpServers(Vec<McpServerProcess>);
 

@@ -40,25 +40,47 @@ const SHARED: &str = "the signing keys are made by the proxies and shared on the
 /// More than any sensible key set, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;
 
-/// Reads the keys in the data directory, or makes them where there are none, as a JWK Set. Those
-/// that are published no longer are dropped. To be called by one process at a time: by the one
-/// that holds the store of the same directory.
+/// Reads the keys in the data directory, if there are any yet, as a JWK Set. Those that are published
+/// no longer are dropped. To be called by one process at a time: by the one that holds the store of
+/// the same directory.
 ///
 /// # Errors
 /// If the file cannot be read, written, or holds no usable keys. Keys that somebody may still need
 /// are never replaced: what they signed would no longer be accepted.
-pub(crate) fn load_or_make(directory: &Path, now: Timestamp) -> Result<SecretString> {
+pub(crate) fn load_for_use(directory: &Path, now: Timestamp) -> Result<Option<SecretString>> {
     let path = file_in(directory);
     let Some(keys) = read_if_there(&path)? else {
-        return make(&path);
+        return Ok(None);
     };
     match without_expired(keys.expose(), now)? {
-        None => Ok(keys),
+        None => Ok(Some(keys)),
         Some(kept) => {
             write(&path, &kept)?;
-            Ok(kept)
+            Ok(Some(kept))
         }
     }
+}
+
+/// Reads the keys in the data directory, if there are any yet, and changes nothing there.
+///
+/// # Errors
+/// If the file cannot be read, or holds no usable keys.
+pub(crate) fn look(directory: &Path) -> Result<Option<SecretString>> {
+    let path = file_in(directory);
+    match open_if_there(&path)? {
+        Some(file) => read(file, &path).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Keeps keys that were made, in their file. To be called as [`load_for_use`] is.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn keep(path: &Path, keys: &SecretString) -> Result<()> {
+    write(path, keys)?;
+    tracing::info!("made signing keys, kept in {}", path.display());
+    Ok(())
 }
 
 /// Where the keys in a data directory are.
@@ -75,7 +97,7 @@ fn load(directory: &Path) -> Result<Option<SecretString>> {
 }
 
 /// Puts new keys beside those in a file and returns them all. To be called as
-/// [`load_or_make`] is. The file changes at once or not at all.
+/// [`load_for_use`] is. The file changes at once or not at all.
 ///
 /// # Errors
 /// If there are none yet, the rotation is refused, or the file cannot be read or written.
@@ -92,15 +114,22 @@ fn rotate(path: &Path, rotation: Rotation) -> Result<SecretString> {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<SecretString>> {
+    let Some(file) = open_if_there(path)? else {
+        return Ok(None);
+    };
+    tighten(&file, path)?;
+    read(file, path).map(Some)
+}
+
+fn open_if_there(path: &Path) -> Result<Option<File>> {
     match File::open(path) {
-        Ok(file) => read(file, path).map(Some),
+        Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| cannot_read(path)),
     }
 }
 
 fn read(file: File, path: &Path) -> Result<SecretString> {
-    tighten(&file, path)?;
     let mut text = String::new();
     file.take(LONGEST_FILE)
         .read_to_string(&mut text)
@@ -145,13 +174,6 @@ pub(crate) fn generate() -> Result<SecretString> {
         "{{\"keys\":[\n{}\n]}}\n",
         keys.join(",\n")
     )))
-}
-
-fn make(path: &Path) -> Result<SecretString> {
-    let text = generate()?;
-    write(path, &text)?;
-    tracing::info!("made signing keys, kept in {}", path.display());
-    Ok(text)
 }
 
 fn write(path: &Path, keys: &SecretString) -> Result<()> {

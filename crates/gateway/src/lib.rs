@@ -2,6 +2,7 @@
 //! the MCP server as a sub-process.
 
 pub mod process;
+pub mod readiness;
 
 mod addresses;
 mod answer;

@@ -35,12 +35,12 @@ use self::{
     link::{Order, Report},
     output::Channel,
 };
+use crate::readiness;
 
 pub mod guard;
 
 mod link;
 mod output;
-mod readiness;
 
 #[cfg(test)]
 mod tests;

@@ -228,13 +228,14 @@ OAuth in front of any MCP server
 Usage: mcp-auth-proxy [OPTIONS] [COMMAND]
 
 Commands:
+  serve          Serve; without a command it does so too
   config         Print the configuration as it is meant, with the origin of each value
   demo           Try it out: a proxy with a user of its own, before a small or your own MCP server
   status         Ask the proxy that runs on the data directory how it is
   backup         Copy the embedded store into a file, also while a proxy runs on it
   restore        Put a backup into the place of the embedded store; the proxy must be stopped
   keys           Look at the signing keys, exchange them while the proxy runs, or make one
-  hash-password  Read a password from standard input and print its hash for a users file
+  hash-password  Ask for a password, or read it from a pipe, and print its hash for a users file
   help           Print this message or the help of the given subcommand(s)
 
 Options:

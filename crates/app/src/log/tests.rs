@@ -77,10 +77,10 @@ fn an_event_is_a_line_of_pairs() {
 fn output_of_the_mcp_server_keeps_to_its_line() {
     let line = logged(config(), || {
         let output = "one\ntwo \u{1b}[2J\u{202e} \"three\" \\";
-        tracing::error!(target: "gateway::process", output, "mcp-server stderr");
+        tracing::info!(target: "gateway::process", output, "mcp-server stderr");
     });
 
-    let expected = r#"level=error message="mcp-server stderr" output="one\ntwo \u{1b}[2J\u{202e} \"three\" \\""#;
+    let expected = r#"level=info message="mcp-server stderr" output="one\ntwo \u{1b}[2J\u{202e} \"three\" \\""#;
     assert_eq!(line, format!("{HEAD} {expected}\n"));
 }
 

@@ -50,6 +50,7 @@ mod discovery;
 mod edge;
 mod faults;
 mod first_connection;
+mod first_start;
 mod headers;
 mod heroku;
 mod identity_life;

@@ -185,6 +185,7 @@ async fn a_release_can_be_rehearsed() -> Result<()> {
             .contains("Verified release launches. Exit status 0.")
     );
     assert!(!data.exists(), "it changes nothing in the store");
+    assert!(!proxy.log().contains("signing keys"), "{}", proxy.log());
     nobody_listens(server).await
 }
 

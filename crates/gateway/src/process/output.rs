@@ -33,11 +33,12 @@ pub(super) async fn log(channel: Channel, mut reader: impl AsyncRead + Unpin) {
     cutter.finish(&mut |line| log_line(channel, line));
 }
 
-/// The messages and levels are the predecessor's: log searches of operators hold them.
+/// The messages are the predecessor's: log searches of operators hold them. Its level for the second
+/// was error, but most servers write all that they log there.
 fn log_line(channel: Channel, line: &str) {
     match channel {
         Channel::Stdout => tracing::info!(output = line, "mcp-server stdout"),
-        Channel::Stderr => tracing::error!(output = line, "mcp-server stderr"),
+        Channel::Stderr => tracing::info!(output = line, "mcp-server stderr"),
     }
 }
 

@@ -427,7 +427,7 @@ async fn output_is_logged_line_by_line_to_the_last() {
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let line = |what: &str| text.lines().find(|line| line.contains(what)).unwrap();
     assert!(line("first").contains("INFO") && line("first").contains("mcp-server stdout"));
-    assert!(line("to err").contains("ERROR") && line("to err").contains("mcp-server stderr"));
+    assert!(line("to err").contains("INFO") && line("to err").contains("mcp-server stderr"));
     assert!(line("no newline").contains("mcp-server stdout"));
 }
 

@@ -10,7 +10,7 @@ use serde_json::Map;
 use tempfile::TempDir;
 
 use super::*;
-use crate::signing_keys::{FILE, listing::ListedKey, load_or_make};
+use crate::signing_keys::{FILE, file_in, generate, keep, listing::ListedKey, load_for_use};
 
 const START: u64 = 1_800_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -52,7 +52,13 @@ impl House {
     /// As a start of the process does it.
     fn open(&self) -> KeyKeeper {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let keys = load_or_make(self.directory.path(), clock.now()).unwrap();
+        let directory = self.directory.path();
+        let keys = load_for_use(directory, clock.now()).unwrap();
+        let keys = keys.unwrap_or_else(|| {
+            let keys = generate().unwrap();
+            keep(&file_in(directory), &keys).unwrap();
+            keys
+        });
         let source = Source::File(self.directory.path().join(FILE));
         KeyKeeper::new(&keys, source, LIVES, &clock).unwrap()
     }
