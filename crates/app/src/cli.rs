@@ -2,6 +2,7 @@
 
 mod backup;
 mod keys;
+mod moving;
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -38,6 +39,8 @@ pub(crate) enum Invocation {
         /// A person has agreed already.
         agreed: bool,
     },
+    /// Move the sessions from one store to the other.
+    Move(MoveArguments),
 }
 
 /// Settings given as flags, by the name of their variable.
@@ -105,6 +108,40 @@ pub(crate) struct BackupArguments {
     pub(crate) file: PathBuf,
 }
 
+/// What `move` was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MoveArguments {
+    /// Where the data directory is.
+    pub(crate) flags: Flags,
+    /// What is to be done.
+    pub(crate) task: MoveTask,
+}
+
+/// What is to be done about a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MoveTask {
+    /// Move the sessions.
+    Move {
+        /// Where to.
+        to: Side,
+        /// Only say what would be moved.
+        dry_run: bool,
+        /// Forget what is there.
+        overwrite: bool,
+    },
+    /// Take the mark of a move off.
+    Unmark(Side),
+}
+
+/// One of the two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// That in the data directory.
+    Embedded,
+    /// That on the server.
+    Redis,
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -130,6 +167,7 @@ where
             arguments: backup::arguments(&matches, own),
             agreed: own.get_flag("yes"),
         },
+        Some(("move", own)) => Invocation::Move(moving::arguments(&matches, own)),
         Some(("keys", own)) => Invocation::Keys(keys::command_of(&matches, own)?),
         _ => Invocation::Serve(Flags::of(&matches)),
     })
@@ -162,6 +200,7 @@ pub(crate) fn command() -> Command {
         .subcommand(status())
         .subcommand(backup::backup())
         .subcommand(backup::restore())
+        .subcommand(moving::definition())
         .subcommand(keys::definition())
         .subcommand(Command::new("hash-password").about(
             "Ask for a password, or read it from a pipe, and print its hash for a users file",

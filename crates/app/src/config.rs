@@ -58,6 +58,15 @@ pub(crate) fn load_keys(flags: &Flags, environment: &Environment) -> Result<Keys
     load::load_keys(flags, environment)
 }
 
+/// What a move of the sessions needs to know: everything that serving does, and both places where
+/// sessions may be.
+///
+/// # Errors
+/// With what is wrong with that.
+pub(crate) fn load_move(flags: &Flags, environment: &Environment) -> Result<MoveConfig, Faults> {
+    load::load_move(flags, environment)
+}
+
 /// A duration as settings have it.
 ///
 /// # Errors
@@ -80,6 +89,17 @@ pub(crate) struct KeysConfig {
     pub(crate) signing_keys: Option<SecretString>,
     /// Lives of what we issue.
     pub(crate) lives: Lives,
+}
+
+/// What a move of the sessions needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct MoveConfig {
+    /// What the proxies are given.
+    pub(crate) serving: Config,
+    /// The server, where one is named.
+    pub(crate) redis: Option<RedisConfig>,
+    /// The data directory.
+    pub(crate) directory: PathBuf,
 }
 
 /// Everything that serving needs to know.

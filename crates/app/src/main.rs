@@ -12,6 +12,7 @@ mod hash_password;
 mod listener;
 mod log;
 mod memory;
+mod moving;
 mod open_files;
 mod private_file;
 mod seams;
@@ -33,6 +34,7 @@ use crate::{
     cli::{DemoArguments, Flags, Invocation, StatusArguments},
     config::{Config, explain, faults::Warning},
     env::Environment,
+    seams::Seams,
     system::{SystemClock, SystemRandom},
 };
 
@@ -81,6 +83,12 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
             let (environment, clock) = (Environment::of_process(), Arc::new(SystemClock));
             let copying = backup::backup_command(&arguments, &environment, clock);
             terminal::print(&runtime()?.block_on(copying)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Invocation::Move(arguments) => {
+            let (environment, seams) = (Environment::of_process(), Seams::real());
+            let moving = moving::command(&arguments, &environment, &seams);
+            terminal::print(&runtime()?.block_on(moving)?);
             Ok(ExitCode::SUCCESS)
         }
         Invocation::Restore { arguments, agreed } => {

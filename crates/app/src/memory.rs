@@ -17,7 +17,9 @@ use store::{
 use tempfile::TempDir;
 
 use crate::{
+    cli::Side,
     config::{Config, RedisConfig, StoreConfig},
+    moving::refuse_marked,
     seams::Seams,
     shared_keys,
     signing_keys::{self, KeyKeeper, Source},
@@ -36,6 +38,8 @@ pub(crate) struct Memory {
     pub(crate) held: Option<Held>,
     /// Keys that were made and are yet to be kept; see [`Memory::keep_keys`].
     new_keys: Option<NewKeys>,
+    /// The server that other machines may use too; none in a rehearsal.
+    pub(crate) shared: Option<Arc<RedisStore>>,
     /// Keeps the directory of a rehearsal until its end.
     _scratch: Option<TempDir>,
 }
@@ -63,31 +67,35 @@ impl Memory {
     /// If the store is in use, of a newer release, away or unusable, or the keys are.
     pub(crate) async fn open(config: &Config, seams: &Seams) -> Result<Self> {
         match &config.store {
-            StoreConfig::Embedded { directory } => Self::open_file(config, directory, seams),
+            StoreConfig::Embedded { directory } => Self::open_file(config, directory, seams).await,
             StoreConfig::Redis(redis) => Self::connect(config, redis, seams).await,
         }
     }
 
     async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<Self> {
         let store = connect(config, redis, seams).await?;
+        refuse_marked(&store, Side::Redis, seams.clock.now()).await?;
         let (keys, source) = if let Some(keys) = &config.signing_keys {
             (keys.clone(), Source::Configuration)
         } else {
             let keys = shared_keys::load_or_make(&store, config, seams.random.as_ref());
             (keys.await?, Source::Store)
         };
+        let store = Arc::new(store);
         Ok(Self {
-            store: Arc::new(store),
+            store: Arc::<RedisStore>::clone(&store),
             keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
             held: None,
             new_keys: None,
+            shared: Some(store),
             _scratch: None,
         })
     }
 
-    fn open_file(config: &Config, directory: &Path, seams: &Seams) -> Result<Self> {
+    async fn open_file(config: &Config, directory: &Path, seams: &Seams) -> Result<Self> {
         make_private_directory(directory)?;
         let store = EmbeddedStore::open(&directory.join(STORE_FILE), Arc::clone(&seams.clock))?;
+        refuse_marked(&store, Side::Embedded, seams.clock.now()).await?;
         tracing::info!(
             "sessions are kept in the embedded store in {} (no Redis is configured)",
             directory.display()
@@ -105,6 +113,7 @@ impl Memory {
                 directory: directory.to_owned(),
                 store,
             }),
+            shared: None,
             _scratch: None,
         })
     }
@@ -119,13 +128,16 @@ impl Memory {
         match &config.store {
             StoreConfig::Embedded { directory } => {
                 try_directory(directory)?;
-                try_file(&directory.join(STORE_FILE), seams)?;
+                try_file(&directory.join(STORE_FILE), seams).await?;
                 if keys.is_none() {
                     keys = signing_keys::look(directory)?;
                 }
             }
             // Looks at the server and writes nothing.
-            StoreConfig::Redis(redis) => drop(connect(config, redis, seams).await?),
+            StoreConfig::Redis(redis) => {
+                let store = connect(config, redis, seams).await?;
+                refuse_marked(&store, Side::Redis, seams.clock.now()).await?;
+            }
         }
         let keys = keys.map_or_else(signing_keys::generate, Ok)?;
         let scratch = tempfile::tempdir().context("no temporary directory can be made")?;
@@ -142,6 +154,7 @@ impl Memory {
             )?),
             held: None,
             new_keys: None,
+            shared: None,
             _scratch: Some(scratch),
         })
     }
@@ -173,10 +186,10 @@ fn try_directory(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn try_file(path: &Path, seams: &Seams) -> Result<()> {
+async fn try_file(path: &Path, seams: &Seams) -> Result<()> {
     if path.exists() {
         match EmbeddedStore::open(path, Arc::clone(&seams.clock)) {
-            Ok(store) => drop(store),
+            Ok(store) => refuse_marked(&store, Side::Embedded, seams.clock.now()).await?,
             Err(OpenError::InUse { .. }) => {
                 tracing::info!("the store is in use by a running proxy; it is left alone");
             }
@@ -186,7 +199,15 @@ fn try_file(path: &Path, seams: &Seams) -> Result<()> {
     Ok(())
 }
 
-async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<RedisStore> {
+/// Connects to the server that the configuration names.
+///
+/// # Errors
+/// If it is away or cannot be used.
+pub(crate) async fn connect(
+    config: &Config,
+    redis: &RedisConfig,
+    seams: &Seams,
+) -> Result<RedisStore> {
     let mut ca_certificates = certificates(config)?;
     ca_certificates.extend(redis.ca_file.as_deref().map(read_pem).transpose()?);
     let identity = match &redis.identity_files {

@@ -3,6 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
+use store::redis::RedisStore;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, timeout_at},
@@ -28,6 +29,7 @@ struct Running {
     serving: Serving,
     servers: McpServers,
     seams: Seams,
+    shared: Option<Arc<RedisStore>>,
 }
 
 /// The signals that ask a process to end.
@@ -119,6 +121,7 @@ async fn start(config: &Config) -> Result<Running> {
             serving,
             servers,
             seams,
+            shared: memory.shared,
         }),
         Err(error) => {
             servers.stop(config.drain).await;
@@ -192,6 +195,10 @@ impl Running {
         self.seams.tasks.close();
         if timeout_at(end, self.seams.tasks.wait()).await.is_err() {
             tracing::warn!("a refresh of an identity token was still under way at the end");
+        }
+        if let Some(shared) = &self.shared {
+            // One that is not told forgets us in half a minute.
+            let _ = timeout_at(end, shared.say_goodbye()).await;
         }
         tracing::info!("stopped");
     }

@@ -15,6 +15,11 @@ use crate::{
 /// What the sealed bytes are bound to.
 const BINDING: &[&[u8]] = &[b"signing keys", &[1]];
 
+const NO_SECRET: &str =
+    "OIDC_PROVIDER_JWKS is needed with Redis where there is no IDENTITY_CLIENT_SECRET";
+const RESTLESS: &str =
+    "the shared signing keys change all the time; does another proxy use the same prefix?";
+
 /// Rounds of the race with others that start at the same time; one is enough, as a rule.
 const ATTEMPTS: usize = 4;
 
@@ -33,7 +38,7 @@ pub(crate) async fn load_or_make(
 ) -> Result<SecretString> {
     let seals = seals(config);
     let Some(first) = seals.first() else {
-        bail!("OIDC_PROVIDER_JWKS is needed with Redis where there is no IDENTITY_CLIENT_SECRET");
+        bail!(NO_SECRET);
     };
     let mut stored = store.shared_keys().await?;
     for _ in 0..ATTEMPTS {
@@ -56,7 +61,51 @@ pub(crate) async fn load_or_make(
         }
         stored = Some(shared);
     }
-    bail!("the shared signing keys change all the time; does another proxy use the same prefix?")
+    bail!(RESTLESS)
+}
+
+/// Reads the shared keys, if there are any.
+///
+/// # Errors
+/// If the store is away, or none of our secrets opens them.
+pub(crate) async fn load(store: &RedisStore, config: &Config) -> Result<Option<SecretString>> {
+    let Some(sealed) = store.shared_keys().await? else {
+        return Ok(None);
+    };
+    let keys = seals(config).iter().find_map(|seal| open(seal, &sealed));
+    if keys.is_none() {
+        bail!(
+            "the shared signing keys cannot be opened: set BASE_URL and IDENTITY_CLIENT_SECRET to \
+             what the proxies ran with"
+        );
+    }
+    Ok(keys)
+}
+
+/// Shares keys that were kept elsewhere, in the place of any.
+///
+/// # Errors
+/// If the store is away, or no identity provider has a client secret.
+pub(crate) async fn adopt(
+    store: &RedisStore,
+    config: &Config,
+    keys: &SecretString,
+    random: &dyn Random,
+) -> Result<()> {
+    let seals = seals(config);
+    let Some(seal) = seals.first() else {
+        bail!(NO_SECRET);
+    };
+    let sealed = seal.seal(BINDING, keys.expose().as_bytes(), random);
+    let mut stood = store.shared_keys().await?;
+    for _ in 0..ATTEMPTS {
+        let shared = store.share_keys(&sealed, stood.as_deref()).await?;
+        if shared == sealed {
+            return Ok(());
+        }
+        stood = Some(shared);
+    }
+    bail!(RESTLESS)
 }
 
 /// One for each client secret, so that the order of providers may change.

@@ -92,7 +92,7 @@ pub(crate) fn file_in(directory: &Path) -> PathBuf {
 ///
 /// # Errors
 /// If the file cannot be read, or holds no usable keys.
-fn load(directory: &Path) -> Result<Option<SecretString>> {
+pub(crate) fn load(directory: &Path) -> Result<Option<SecretString>> {
     read_if_there(&file_in(directory))
 }
 

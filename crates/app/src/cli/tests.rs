@@ -194,6 +194,44 @@ fn keys_know_the_data_directory_and_nothing_that_makes_no_sense() {
 }
 
 #[test]
+fn a_move_goes_to_one_store_or_takes_a_mark_off() {
+    let task = |arguments: &[&str]| match asked(arguments).unwrap() {
+        Invocation::Move(arguments) => arguments.task,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        task(&["move", "--to", "redis"]),
+        MoveTask::Move {
+            to: Side::Redis,
+            dry_run: false,
+            overwrite: false,
+        }
+    );
+    assert_eq!(
+        task(&["move", "--to", "embedded", "--dry-run", "--overwrite"]),
+        MoveTask::Move {
+            to: Side::Embedded,
+            dry_run: true,
+            overwrite: true,
+        }
+    );
+    assert_eq!(
+        task(&["move", "--unmark", "embedded"]),
+        MoveTask::Unmark(Side::Embedded)
+    );
+    for arguments in [
+        &["move"][..],
+        &["move", "--to", "valkey"],
+        &["move", "--to", "redis", "--unmark", "redis"],
+        &["move", "--unmark", "redis", "--dry-run"],
+        &["move", "--unmark", "redis", "--overwrite"],
+    ] {
+        let error = asked(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_version_is_that_of_the_package() {
     let shown = asked(&["--version"]).unwrap_err();
 
@@ -234,6 +272,7 @@ Commands:
   status         Ask the proxy that runs on the data directory how it is
   backup         Copy the embedded store into a file, also while a proxy runs on it
   restore        Put a backup into the place of the embedded store; the proxy must be stopped
+  move           Move the sessions from the embedded store to Redis or back; the proxies must be stopped
   keys           Look at the signing keys, exchange them while the proxy runs, or make one
   hash-password  Ask for a password, or read it from a pipe, and print its hash for a users file
   help           Print this message or the help of the given subcommand(s)

@@ -6,7 +6,7 @@ use crate::{
 };
 
 use super::{
-    Config, Inherited, KeysConfig, ProviderConfig, StoreConfig,
+    Config, Inherited, KeysConfig, MoveConfig, ProviderConfig, StoreConfig,
     faults::{Faults, Warning},
     reader::{Place, Reader},
 };
@@ -46,6 +46,23 @@ pub(super) fn load_keys(flags: &Flags, environment: &Environment) -> Result<Keys
         }),
         _ => Err(faults),
     }
+}
+
+/// See [`super::load_move`].
+pub(super) fn load_move(flags: &Flags, environment: &Environment) -> Result<MoveConfig, Faults> {
+    let (serving, _) = load(flags, environment)?;
+    let redis = match &serving.store {
+        StoreConfig::Redis(redis) => Some(redis.clone()),
+        StoreConfig::Embedded { .. } => None,
+    };
+    let mut reader = Reader::open(flags, environment);
+    let on_dyno = operation::is_on_dyno(&mut reader);
+    let directory = storage::directory(&mut reader, on_dyno);
+    Ok(MoveConfig {
+        serving,
+        redis,
+        directory: directory.ok_or_else(|| reader.into_parts().0)?,
+    })
 }
 
 /// See [`super::load()`].

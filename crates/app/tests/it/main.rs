@@ -57,6 +57,7 @@ mod identity_life;
 mod keys;
 mod libraries;
 mod local_identity;
+mod moves;
 mod pages;
 mod plain_oauth;
 mod recorded;

@@ -37,10 +37,14 @@ pub(super) fn store(reader: &mut Reader<'_>, on_dyno: bool) -> Option<StoreConfi
     ] {
         warn_idle(reader, idle, "no Redis is configured");
     }
+    directory(reader, on_dyno).map(|directory| StoreConfig::Embedded { directory })
+}
+
+/// Where the embedded store is, or would be.
+pub(super) fn directory(reader: &mut Reader<'_>, on_dyno: bool) -> Option<PathBuf> {
     let own = &variable::MCP_AUTH_PROXY_DATA_DIR;
     if reader.is_given(Place::Plain, own) {
-        let directory = reader.value(own, data_directory)?;
-        return Some(StoreConfig::Embedded { directory });
+        return reader.value(own, data_directory);
     }
     if on_dyno {
         let why = ", since DYNO is set: a dyno forgets its disk at each restart (daily), and with \
@@ -51,7 +55,7 @@ pub(super) fn store(reader: &mut Reader<'_>, on_dyno: bool) -> Option<StoreConfi
     }
     let directory = default_directory(reader)?;
     reader.explain(own, None, directory.display().to_string(), Origin::Default);
-    Some(StoreConfig::Embedded { directory })
+    Some(directory)
 }
 
 /// How long memory counts while a server is away.

@@ -284,6 +284,15 @@ impl Proxy {
         Ok(())
     }
 
+    /// Changes a variable for its next start, and for commands from now on.
+    pub(crate) fn reconfigure(&mut self, name: &str, value: Option<&str>) {
+        let environment = &mut self.builder.environment;
+        match value {
+            Some(value) => environment.insert(name.to_owned(), value.to_owned()),
+            None => environment.remove(name),
+        };
+    }
+
     /// Asks it to end and starts it again on the same data.
     pub(crate) async fn stop_and_restart(&mut self) -> Result<()> {
         self.process()?.terminate()?;
