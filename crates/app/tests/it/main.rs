@@ -68,6 +68,7 @@ mod restarts;
 mod second_user;
 mod secrets;
 mod shutdown;
+mod steady;
 mod streams;
 mod sub_process;
 mod suite_scenarios;
