@@ -38,6 +38,9 @@ const IDENTITY_AWAY: &str = "The identity token cannot be renewed at the moment;
     lives, try again";
 const STORE_AWAY: &str = "The session cannot be looked up at the moment; it lives, try again";
 
+/// How often one request renews its identity token: once, but for tokens that end on their way.
+const MOST_RENEWALS: u32 = 3;
+
 /// The gateway of this process.
 #[derive(Debug)]
 pub struct Gateway {
@@ -183,43 +186,41 @@ impl Gateway {
         let session = self.authenticate(server, below, &call).await?;
         log.set_session(session.clone());
         let place = || server.place(below, self.settings.challenge_scopes.clone());
-        let identity = session
+        let mut identity = session
             .identity_token()
             .await
             .map_err(|error| identity_refusal(error, place(), log))?;
 
         let method = call.parts.method.clone();
         let mut outgoing = self.outgoing(server, below, call, &session)?;
-        let (response, connection) = send(server, &mut outgoing, Some(&identity), log).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            outgoing.release();
-            return Ok(self.passing(server, below, &method, response, connection, Some(session)));
-        }
-        // Whatever it still has to say, the connection is not worth waiting for.
-        drop((response, connection));
+        for renewals in 0.. {
+            let (response, connection) = send(server, &mut outgoing, Some(&identity), log).await?;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                outgoing.release();
+                let session = Some(session);
+                return Ok(self.passing(server, below, &method, response, connection, session));
+            }
+            // Whatever it still has to say, the connection is not worth waiting for.
+            drop((response, connection));
 
-        let renewed = session
-            .identity_token_after_refusal(&identity)
-            .await
-            .map_err(|error| identity_refusal(error, place(), log))?;
-        if !outgoing.can_repeat() {
-            log.set_cause("the request was too large to be sent again with a renewed token");
-            return Err(Refusal::Later(RENEWED, Duration::from_secs(1)));
+            if renewals > 0 && !session.has_run_out(&identity) {
+                note_fresh_refused(server, &session, &identity, log);
+                return Err(Refusal::InvalidToken(place(), FRESH_REFUSED.into()));
+            }
+            if renewals == MOST_RENEWALS {
+                log.set_cause("each renewed token ended before the MCP server had looked at it");
+                break;
+            }
+            identity = session
+                .identity_token_after_refusal(&identity)
+                .await
+                .map_err(|error| identity_refusal(error, place(), log))?;
+            if !outgoing.can_repeat() {
+                log.set_cause("the request was too large to be sent again with a renewed token");
+                break;
+            }
         }
-        let (response, connection) = send(server, &mut outgoing, Some(&renewed), log).await?;
-        outgoing.release();
-        if response.status() == StatusCode::UNAUTHORIZED {
-            session.note_fresh_refused(&renewed);
-            tracing::warn!(
-                request.id = %log.request(),
-                server.url = %server.name(),
-                client.id = %session.client(),
-                grant.id = %session.grant(),
-                "the MCP server answered 401 to an identity token that was just renewed: see its log for what it expects of the token (audience, scope, issuer)"
-            );
-            return Err(Refusal::InvalidToken(place(), FRESH_REFUSED.into()));
-        }
-        Ok(self.passing(server, below, &method, response, connection, Some(session)))
+        Err(Refusal::Later(RENEWED, Duration::from_secs(1)))
     }
 
     /// A proof of the domain and the like: no token, no identity, nothing of the asker.
@@ -388,6 +389,17 @@ async fn send(
         log.set_cause(format_args!("the MCP server {}: {error}", server.name()));
         Refusal::Upstream(error)
     })
+}
+
+fn note_fresh_refused(server: &Server, session: &Session, token: &IdentityToken, log: &CallLog) {
+    session.note_fresh_refused(token);
+    tracing::warn!(
+        request.id = %log.request(),
+        server.url = %server.name(),
+        client.id = %session.client(),
+        grant.id = %session.grant(),
+        "the MCP server answered 401 to an identity token that was just renewed: see its log for what it expects of the token (audience, scope, issuer)"
+    );
 }
 
 fn identity_refusal(error: IdentityError, place: ChallengePlace, log: &mut CallLog) -> Refusal {

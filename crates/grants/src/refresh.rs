@@ -82,7 +82,8 @@ impl Heart {
             return self.identity_token(live).await;
         }
         let now = self.clock.now();
-        let is_fresh_refused = live.refresh_state().is_fresh_refused(now);
+        // That a token which has ended is refused is no wonder.
+        let is_fresh_refused = identity.is_valid(now) && live.refresh_state().is_fresh_refused(now);
         // Where nothing can be refreshed asking would not help either; the grant ends with its
         // token, not before.
         if is_fresh_refused || !can_refresh(live, &identity.tokens) {

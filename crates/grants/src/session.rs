@@ -6,6 +6,7 @@ use domain::{
     id::{ClientId, GrantId, Subject},
     scope::ScopeSet,
     secret::SecretString,
+    time::Timestamp,
 };
 use tokio::time::sleep;
 
@@ -27,6 +28,8 @@ pub struct IdentityToken {
     pub access_token: SecretString,
     /// Scopes granted by the identity provider, space-joined.
     pub scope: Arc<str>,
+    /// Its end; absent where the provider names none.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Why there is no identity token to send.
@@ -105,8 +108,15 @@ impl Session {
             .await
     }
 
-    /// Notes that the MCP server answered 401 to this token although it had just been renewed:
-    /// for 60 s no refusal makes this grant refresh again.
+    /// Whether a token has ended by now: a refusal then says nothing about what the MCP server
+    /// expects of tokens.
+    pub fn has_run_out(&self, token: &IdentityToken) -> bool {
+        let now = self.heart.clock.now();
+        token.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Notes that the MCP server answered 401 to this token although it had just been renewed and
+    /// has not ended: for 60 s no refusal of such a token makes this grant refresh again.
     pub fn note_fresh_refused(&self, refused: &IdentityToken) {
         self.heart.note_fresh_refused(&self.live, refused);
     }
@@ -154,6 +164,7 @@ impl IdentityToken {
             version: identity.version,
             access_token: identity.tokens.access_token.clone(),
             scope: Arc::clone(&identity.scope),
+            expires_at: identity.tokens.expires_at,
         }
     }
 }

@@ -40,6 +40,7 @@ fn a_server_is_told_who_asks_and_how() {
         version: 1,
         access_token: SecretString::new("abc"),
         scope: "read write".into(),
+        expires_at: None,
     };
     IdentityHeaders::new(&token).unwrap().set(&mut headers);
     for (name, value) in [
@@ -279,6 +280,7 @@ fn a_token_that_no_header_can_carry_is_not_sent() {
         version: 1,
         access_token: SecretString::new("a\nb"),
         scope: "".into(),
+        expires_at: None,
     };
     assert_eq!(IdentityHeaders::new(&token).err(), Some(UnsendableToken));
 }

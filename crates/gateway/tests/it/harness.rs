@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 
 pub(crate) use self::{
     client::{Answer, Client, next, read, request},
-    proxy::{Proxy, base, settings},
+    proxy::{MovableClock, Proxy, base, settings},
     server::{Arrived, Raw, Server, Tls},
 };
 

@@ -1,16 +1,21 @@
 //! The identity token towards the MCP server: renewed once when it is refused, and nobody's
 //! session ends for less than the provider's word.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use idp::provider::RefreshError;
 
-use crate::harness::{Arrived, Body, Proxy, Server, empty, fed, full, request, settings};
+use crate::harness::{
+    Arrived, Body, MovableClock, Proxy, Server, empty, fed, full, request, settings,
+};
 
 /// A server that lets one identity token in, answers with the body, and counts.
 async fn demanding(token: &'static str) -> (Server, Arc<AtomicUsize>) {
@@ -137,6 +142,35 @@ async fn a_server_that_always_refuses_ends_nobodys_session() {
             .await
             .is_ok()
     );
+}
+
+/// A slow machine may send a token for longer than it lives.
+#[tokio::test]
+async fn a_renewed_token_that_ends_on_its_way_is_renewed_again() {
+    let life = Duration::from_secs(8 * 3600);
+    for (accepted, status) in [
+        ("bearer identity-2", StatusCode::OK),
+        ("never", StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let clock = Arc::new(OnceLock::<Arc<MovableClock>>::new());
+        let passing = Arc::clone(&clock);
+        let server = Server::answering(move |request| {
+            passing.get().unwrap().forward(life.as_secs());
+            async move {
+                let arrived = Arrived::read(request).await;
+                let is_accepted = arrived.header("authorization") == accepted;
+                let status = if is_accepted { 200 } else { 401 };
+                Response::builder().status(status).body(empty()).unwrap()
+            }
+        })
+        .await;
+        let proxy = Proxy::before(&server.url()).await;
+        clock.set(Arc::clone(&proxy.clock)).unwrap();
+        let answer = proxy.client().await.post("/mcp", "{}").await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(!answer.headers.contains_key("www-authenticate"));
+        assert!(proxy.provider.calls() <= 3, "{}", proxy.provider.calls());
+    }
 }
 
 #[tokio::test]

@@ -352,6 +352,22 @@ async fn a_server_that_refuses_everything_ends_nobody_s_grant() {
 }
 
 #[tokio::test]
+async fn a_note_of_a_refusal_does_not_keep_an_ended_token() {
+    let world = World::new();
+    let connected = world.connect_for(Some(30)).await;
+    let session = world.used(&connected.access, 1).await;
+    let first = session.identity_token().await.unwrap();
+    assert!(!session.has_run_out(&first));
+    world.provider.will(&[Answer::Tokens(Some(30))]);
+    let second = session.identity_token_after_refusal(&first).await.unwrap();
+    session.note_fresh_refused(&second);
+    world.clock.advance(30);
+    assert!(session.has_run_out(&second));
+    let third = session.identity_token_after_refusal(&second).await.unwrap();
+    assert_eq!(third.version, 3);
+}
+
+#[tokio::test]
 async fn an_outdated_note_of_a_refusal_is_ignored() {
     let world = World::new();
     let connected = world.connect_for(Some(8 * HOUR)).await;

@@ -176,9 +176,15 @@ fn losses(log: &[Refresh], fleet: &Fleet) -> Vec<Loss> {
                 .iter()
                 .filter_map(|end| end.checked_duration_since(first.asked))
                 .min();
+            // What a process sent before its end may be read after it.
+            let was_on_the_way = first.answered.is_none()
+                && ends
+                    .iter()
+                    .filter_map(|end| first.asked.checked_duration_since(*end))
+                    .any(|before| before < STORING);
             Loss {
                 user: again.subject.clone(),
-                is_unavoidable: next_end.is_some_and(|after| after < STORING),
+                is_unavoidable: was_on_the_way || next_end.is_some_and(|after| after < STORING),
                 how: format!(
                     "machine {} used its refresh token, was answered after {:?} and ended after \
                      {next_end:?}; machine {} used it again {:?} after the first",
