@@ -286,6 +286,20 @@ async fn callers_on_both_machines_at_expiry_make_one_refresh() {
     }
 }
 
+/// The other machine refreshed, and so long ago that its token is over as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_another_machine_stored_is_renewed_where_it_is_over_too() {
+    let machines = Machines::start().await;
+    let connected = machines.connect(&machines.here, 600).await;
+    let here = call(&machines.here, &connected.access).await.unwrap();
+    let there = call(&machines.there, &connected.access).await.unwrap();
+    machines.clock.advance(600);
+    assert_eq!(token(&there).await, "identity-access-1");
+    machines.clock.advance(8 * HOUR);
+    assert_eq!(token(&here).await, "identity-access-2");
+    assert_eq!(machines.provider.calls(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_machine_that_refreshes_dies_the_next_one_goes_on() {
     let machines = Machines::start().await;

@@ -107,12 +107,35 @@ impl Heart {
         );
     }
 
-    /// Waits for a refresh, its own or one that runs already.
+    /// A newer token; where another process stored one so long ago that it is over too, one newer
+    /// than that.
     async fn renew(
         self: &Arc<Self>,
         live: &Arc<Live>,
         held: &IdentitySession,
         at_hand: AtHand,
+    ) -> Result<IdentityToken, IdentityError> {
+        let began = self.clock.now();
+        let give_up = Instant::now() + self.pace.refresh;
+        let renewed = self.renew_once(live, held, at_hand, give_up).await;
+        let found = live.identity();
+        let is_outdated = found.version > held.version
+            && found.tokens.issued_at < began
+            && !found.is_valid(self.clock.now())
+            && can_refresh(live, &found.tokens);
+        if renewed.is_ok() && is_outdated {
+            return self.renew_once(live, &found, at_hand, give_up).await;
+        }
+        renewed
+    }
+
+    /// Waits for a refresh, its own or one that runs already.
+    async fn renew_once(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        held: &IdentitySession,
+        at_hand: AtHand,
+        give_up: Instant,
     ) -> Result<IdentityToken, IdentityError> {
         let failure = match self.board(live, held.version) {
             None => return Ok(IdentityToken::of(&live.identity())),
@@ -121,7 +144,7 @@ impl Heart {
                 unavailable(reason, retry_after)
             }
             Some(Boarding::First(_, flight) | Boarding::Aboard(flight)) => {
-                match self.wait_for(flight, held, at_hand).await {
+                match self.wait_for(flight, held, at_hand, give_up).await {
                     Some(Landing::Renewed) => return Ok(IdentityToken::of(&live.identity())),
                     Some(Landing::Ended) => return Err(ended(live)),
                     Some(Landing::Failed(reason)) => unavailable(reason, Grants::RETRY_AFTER),
@@ -163,13 +186,14 @@ impl Heart {
         mut flight: Flight,
         held: &IdentitySession,
         at_hand: AtHand,
+        give_up: Instant,
     ) -> Option<Landing> {
         let is_usable = at_hand == AtHand::Usable && held.is_valid(self.clock.now());
         let deadline = if is_usable {
             // Counted from its start, so that a slow provider delays each call only once.
             flight.started + self.pace.refresh_ahead
         } else {
-            Instant::now() + self.pace.refresh
+            give_up
         };
         timeout_at(deadline, flight.landed()).await.ok()
     }
