@@ -120,9 +120,18 @@ impl Registry {
 
     /// Whether a grant in memory can be used without a look into the store.
     pub(crate) fn is_current(&self, live: &Live) -> bool {
+        self.hearing.as_ref().is_none_or(|hearing| {
+            hearing.is_current(&live.last_reading, tokio::time::Instant::now().into_std())
+        })
+    }
+
+    /// For how long ends have been heard without a break; where nobody else writes to the store,
+    /// always.
+    pub(crate) fn heard_for(&self) -> Duration {
+        let now = tokio::time::Instant::now().into_std();
         self.hearing
             .as_ref()
-            .is_none_or(|hearing| hearing.is_current(&live.last_reading, Instant::now()))
+            .map_or(Duration::MAX, |hearing| hearing.unbroken_for(now))
     }
 
     #[cfg(test)]

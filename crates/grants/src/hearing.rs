@@ -23,6 +23,9 @@ pub(crate) struct Hearing {
     /// The last confirmation before the present generation.
     confirmed_before: AtomicU64,
     is_away: AtomicBool,
+    is_interrupted: AtomicBool,
+    /// When listening last began, in milliseconds since `began`.
+    resumed: AtomicU64,
 }
 
 /// When a record was read: in which generation, and how long after the beginning.
@@ -47,12 +50,14 @@ pub(crate) const CERTAIN: Duration = Duration::from_secs(5);
 impl Hearing {
     pub(crate) fn new(grace: Duration) -> Self {
         Self {
-            began: Instant::now(),
+            began: tokio::time::Instant::now().into_std(),
             grace: grace.max(CERTAIN),
             generation: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
             confirmed_before: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
+            is_interrupted: AtomicBool::new(true),
+            resumed: AtomicU64::new(0),
         }
     }
 
@@ -92,6 +97,9 @@ impl Hearing {
         let confirmed = self.confirmed.load(Ordering::SeqCst);
         self.confirmed_before.store(confirmed, Ordering::SeqCst);
         self.generation.fetch_add(1, Ordering::SeqCst);
+        let now = tokio::time::Instant::now().into_std();
+        self.resumed.store(self.millis(now), Ordering::SeqCst);
+        self.is_interrupted.store(false, Ordering::SeqCst);
         self.is_away.store(false, Ordering::SeqCst);
     }
 
@@ -100,7 +108,17 @@ impl Hearing {
     }
 
     pub(crate) fn interrupt(&self, is_reached: bool) {
+        self.is_interrupted.store(true, Ordering::SeqCst);
         self.is_away.store(!is_reached, Ordering::SeqCst);
+    }
+
+    /// For how long listening has gone on without a break.
+    pub(crate) fn unbroken_for(&self, now: Instant) -> Duration {
+        if self.is_interrupted.load(Ordering::SeqCst) {
+            return Duration::ZERO;
+        }
+        let resumed = self.resumed.load(Ordering::SeqCst);
+        Duration::from_millis(self.millis(now).saturating_sub(resumed))
     }
 
     fn millis(&self, now: Instant) -> u64 {

@@ -1,10 +1,13 @@
 //! One refresh of an identity session at a time over all processes: the lease that a refresh holds
 //! while it asks the provider.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use store::{Lease, LeaseHolder};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     audit::EndReason,
@@ -20,11 +23,19 @@ pub(crate) struct HeldLease {
     holder: LeaseHolder,
     /// By then every try of another, of which the outcome is not known, has come to its end.
     pub(crate) others_are_over: Instant,
+    /// Until then nobody else gets it.
+    until: Mutex<Instant>,
 }
 
 /// How long a lease lasts without a sign of its holder.
 const LIFE: Duration = Duration::from_secs(4);
 const RENEWAL: Duration = Duration::from_secs(1);
+/// After an absence of the store, whoever has an answer that could not be stored has stored it by
+/// then.
+const CATCHING_UP: Duration = Duration::from_millis(2500);
+/// A lease that was on its way for so long is asked for again: nobody may hold it by the time the
+/// provider is asked.
+const LATE: Duration = Duration::from_secs(3);
 /// How long one question to a provider may take, with some slack.
 const LONGEST_TRY: Duration = Duration::from_secs(15);
 /// Pauses of who waits for another's refresh.
@@ -42,8 +53,10 @@ impl Heart {
         let holder: LeaseHolder = self.random.bytes();
         let give_up = Instant::now() + self.pace.refresh;
         let mut pause = FIRST_PAUSE;
+        let mut has_waited = false;
         loop {
             let patience = self.patience();
+            let sent = Instant::now();
             let asked = patience
                 .call(|| {
                     self.store
@@ -51,12 +64,26 @@ impl Heart {
                 })
                 .await;
             match asked {
+                // The answer was long on its way: the lease may be over soon.
+                Ok(Lease::Taken { .. }) if sent.elapsed() >= LATE => {
+                    if Instant::now() >= give_up {
+                        return Err(Landing::Failed("the store is too slow".to_owned()));
+                    }
+                }
+                // The earlier holder could not renew its lease either, and may have the answer.
+                Ok(Lease::Taken { earlier: Some(_) })
+                    if !has_waited && self.registry.heard_for() < CATCHING_UP =>
+                {
+                    has_waited = true;
+                    sleep(CATCHING_UP.saturating_sub(self.registry.heard_for())).await;
+                }
                 Ok(Lease::Taken { earlier }) => {
                     let left =
                         earlier.map_or(Duration::ZERO, |ago| LONGEST_TRY.saturating_sub(ago));
                     return Ok(HeldLease {
                         holder,
                         others_are_over: Instant::now() + left,
+                        until: Mutex::new(sent + LIFE),
                     });
                 }
                 Ok(Lease::Busy) => {
@@ -79,7 +106,8 @@ impl Heart {
         }
     }
 
-    /// Keeps a lease until this is dropped. Losing it ends no refresh: the version decides.
+    /// Keeps a lease until this is dropped. Losing it ends no question that is under way (the version
+    /// decides), but no further one is asked.
     pub(crate) async fn keep_lease(
         &self,
         live: &Live,
@@ -88,11 +116,20 @@ impl Heart {
     ) -> Landing {
         loop {
             sleep(RENEWAL).await;
+            let sent = Instant::now();
             let renewed = self
                 .store
                 .lease_refresh(&live.id, held.version, &lease.holder, LIFE);
-            if let Err(error) = renewed.await {
-                tracing::debug!(grant.id = %live.id, cause = %error, "a lease was not renewed");
+            // One that hangs must not cost the next ones.
+            match timeout(RENEWAL, renewed).await {
+                Ok(Ok(Lease::Taken { .. })) => *lease.until() = sent + LIFE,
+                Ok(Ok(Lease::Busy | Lease::Newer(_) | Lease::Ended)) => *lease.until() = sent,
+                Ok(Err(error)) => {
+                    tracing::debug!(grant.id = %live.id, cause = %error, "a lease was not renewed");
+                }
+                Err(_) => {
+                    tracing::debug!(grant.id = %live.id, "the renewal of a lease was not answered");
+                }
             }
         }
     }
@@ -103,5 +140,18 @@ impl Heart {
         if let Err(error) = released {
             tracing::debug!(grant.id = %live.id, cause = %error, "a lease was not given back");
         }
+    }
+}
+
+// === impl HeldLease ===
+
+impl HeldLease {
+    /// Whether nobody else can have it yet.
+    pub(crate) fn is_held(&self) -> bool {
+        Instant::now() < *self.until()
+    }
+
+    fn until(&self) -> MutexGuard<'_, Instant> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,6 +32,8 @@ mod rotate;
 mod rules;
 mod session;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod testing;
 
 pub use device::{

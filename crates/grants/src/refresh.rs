@@ -42,6 +42,9 @@ const LONGEST_PAUSE_AHEAD: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Grants::RETRY_AFTER;
 /// Longest pause between two tries within a refresh.
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
+/// The same between two tries to store an answer. Others wait so long for it, after an absence of
+/// the store.
+const LONGEST_STORE_RETRY: Duration = Duration::from_millis(500);
 /// Pause between two looks whether a refused token was replaced by another's answer.
 const DOUBT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -219,6 +222,7 @@ impl Heart {
             Err(landing) => return landing,
         };
         let landing = tokio::select! {
+            biased;
             landing = self.fly_leased(live, &held, provider.as_ref(), &lease) => landing,
             never = self.keep_lease(live, &held, &lease) => never,
         };
@@ -235,7 +239,7 @@ impl Heart {
         provider: &dyn IdentityRefresher,
         lease: &HeldLease,
     ) -> Landing {
-        match self.ask(live, held, provider).await {
+        match self.ask(live, held, provider, lease).await {
             Ok(tokens) => self.settle(live, held, tokens).await,
             Err(RefreshError::Refused(reason)) => {
                 let reason = EndReason::Refused(reason);
@@ -272,12 +276,13 @@ impl Heart {
     }
 
     /// Asks the provider; after a passing fault again, while callers have nothing else and would
-    /// still wait for it.
+    /// still wait for it. Not without the lease: another's refresh may have used the token.
     async fn ask(
         &self,
         live: &Live,
         held: &IdentitySession,
         provider: &dyn IdentityRefresher,
+        lease: &HeldLease,
     ) -> Result<IdentityTokens, RefreshError> {
         let deadline = Instant::now() + self.pace.refresh;
         let mut pause = self.pace.refresh_retry;
@@ -288,9 +293,12 @@ impl Heart {
                 || held.is_valid(self.clock.now())
                 || live.is_ended();
             match answer {
-                Err(RefreshError::Unavailable(_)) if !is_last => {
+                Err(RefreshError::Unavailable(reason)) if !is_last => {
                     sleep(pause_now).await;
                     pause = (pause * 2).min(LONGEST_RETRY);
+                    if !lease.is_held() {
+                        return Err(RefreshError::Unavailable(reason));
+                    }
                 }
                 answer => return answer,
             }
@@ -394,7 +402,7 @@ impl Heart {
                 }
             }
             sleep(jittered(pause, self.random.as_ref())).await;
-            pause = (pause * 2).min(LONGEST_RETRY);
+            pause = (pause * 2).min(LONGEST_STORE_RETRY);
         }
     }
 

@@ -26,16 +26,8 @@ impl RedisStore {
         let Some(listening) = self.listening.get() else {
             return;
         };
-        let left = async {
-            let process = listening.stop();
-            for shard in &self.link.map().await?.shards {
-                if let Some(key) = shard.key_here(process) {
-                    self.remove(key).await?;
-                }
-            }
-            Ok::<(), StoreUnavailable>(())
-        };
-        if let Err(fault) = left.await {
+        let left = self.remove(listening.stop().to_owned()).await;
+        if let Err(fault) = left {
             tracing::debug!(cause = %fault, "the server still takes this process to run for a while");
         }
     }
@@ -46,7 +38,7 @@ impl RedisStore {
     /// If the store is away.
     pub async fn processes(&self) -> Result<Vec<Process>, StoreUnavailable> {
         let prefix = self.keys.process_prefix();
-        let mut processes: Vec<Process> = Vec::new();
+        let mut processes = Vec::new();
         let mut from = None;
         loop {
             let (names, next) = self.scan_below(&prefix, from.as_ref()).await?;
@@ -54,21 +46,13 @@ impl RedisStore {
                 let (mut get, mut life) = (cmd("GET"), cmd("PTTL"));
                 let (release, life): (Option<String>, i64) =
                     tokio::try_join!(self.link.ask(get.arg(&key)), self.link.ask(life.arg(&key)))?;
-                let (Some(release), Ok(life)) = (release, u64::try_from(life)) else {
-                    continue;
-                };
-                let life = Duration::from_millis(life);
                 let name = key.strip_prefix(&prefix).unwrap_or(&key);
-                let name = name.trim_matches(['{', '}']);
-                // In a cluster it beats at each master, under a name with more behind.
-                let name = name.split_once('.').map_or(name, |(name, _)| name);
-                match processes.iter_mut().find(|process| process.name == name) {
-                    Some(process) => process.life = process.life.max(life),
-                    None => processes.push(Process {
-                        name: name.to_owned(),
+                if let (Some(release), Ok(life)) = (release, u64::try_from(life)) {
+                    processes.push(Process {
+                        name: name.trim_matches(['{', '}']).to_owned(),
                         release,
-                        life,
-                    }),
+                        life: Duration::from_millis(life),
+                    });
                 }
             }
             from = next;

@@ -1,7 +1,5 @@
-mod cluster;
 mod model;
 mod records;
-mod sentinel;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -126,28 +124,6 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 ";
 
-async fn age(server: &Redis, seconds: u64) {
-    let client = ::redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut command = cmd("EVAL");
-    command.arg(AGE).arg(0).arg(seconds);
-    let aged: Result<(), _> = command.query_async(&mut connection).await;
-    aged.unwrap();
-}
-
-async fn connect_bounded(
-    settings: &RedisSettings,
-    unused_clients: u64,
-    interactions: u64,
-) -> RedisStore {
-    let bounds = Bounds {
-        unused_clients,
-        interactions,
-    };
-    let store = RedisStore::connect_bounded(settings, random(), &SystemClock, bounds);
-    store.await.unwrap()
-}
-
 #[async_trait]
 impl Engine for Fixture {
     async fn start() -> Self {
@@ -155,11 +131,20 @@ impl Engine for Fixture {
     }
 
     async fn open_bounded(&self, unused_clients: u64, interactions: u64) -> Arc<dyn Store> {
-        Arc::new(connect_bounded(&self.settings(), unused_clients, interactions).await)
+        let bounds = Bounds {
+            unused_clients,
+            interactions,
+        };
+        let settings = self.settings();
+        let store = RedisStore::connect_bounded(&settings, random(), &SystemClock, bounds);
+        Arc::new(store.await.unwrap())
     }
 
     async fn pass(&self, seconds: u64) {
-        age(&self.redis, seconds).await;
+        let mut command = cmd("EVAL");
+        command.arg(AGE).arg(0).arg(seconds);
+        let aged: Result<(), _> = command.query_async(&mut self.admin().await).await;
+        aged.unwrap();
     }
 }
 
