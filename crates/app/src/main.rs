@@ -69,7 +69,8 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Invocation::HashPassword => {
-            terminal::print(&hash_password::from_standard_input()?);
+            let hashing = hash_password::from_standard_input();
+            terminal::print(&runtime()?.block_on(hashing)?);
             Ok(ExitCode::SUCCESS)
         }
         Invocation::Status(arguments) => status(&arguments),

@@ -21,6 +21,7 @@ pub mod recorder;
 pub mod redis;
 pub mod rotating;
 pub mod sdk_client;
+pub mod terminal;
 pub mod tls_router;
 pub mod tools;
 pub mod wait;

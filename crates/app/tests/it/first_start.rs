@@ -81,3 +81,36 @@ async fn what_others_are_to_be_told_is_printed_before_anything_runs() -> Result<
     assert!(!builder.directory().join("data").exists());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_password_is_asked_for_twice_and_never_shown() -> Result<()> {
+    let (_server, builder) = alone()?;
+    let mut terminal = builder.at_terminal(&["hash-password"])?;
+    terminal.until_shown("Password: ").await?;
+    terminal.press("correct horse\n")?;
+    terminal.until_shown("The same again: ").await?;
+    terminal.press("correct horse\n")?;
+    assert!(terminal.exited(SOON).await?.success());
+    terminal.until_shown("$argon2id$").await?;
+    assert!(!terminal.shown().contains("horse"), "{}", terminal.shown());
+
+    let mut terminal = builder.at_terminal(&["hash-password"])?;
+    terminal.until_shown("Password: ").await?;
+    terminal.press("correct horse\n")?;
+    terminal.until_shown("The same again: ").await?;
+    terminal.press("correct house\n")?;
+    assert!(!terminal.exited(SOON).await?.success());
+    terminal.until_shown("two different passwords").await
+}
+
+#[tokio::test]
+async fn a_person_who_gives_up_gets_the_terminal_back() -> Result<()> {
+    let (_server, builder) = alone()?;
+    let mut terminal = builder.at_terminal(&["hash-password"])?;
+    terminal.until_shown("Password: ").await?;
+    assert!(!terminal.echoes()?);
+    terminal.interrupt()?;
+    assert!(!terminal.exited(SOON).await?.success());
+    assert!(terminal.echoes()?);
+    Ok(())
+}

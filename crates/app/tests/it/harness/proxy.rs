@@ -16,6 +16,7 @@ use testkit::{
     process::{Process, START},
     provider::{CLIENT_ID, CLIENT_SECRET, Provider},
     redis::Redis,
+    terminal::Terminal,
     wait,
     witness::Witness,
 };
@@ -167,6 +168,13 @@ impl ProxyBuilder {
     /// Runs a command of the binary in the same surroundings, to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Output> {
         Ok(self.binary().args(arguments).output()?)
+    }
+
+    /// The same, with a person at a terminal.
+    pub(crate) fn at_terminal(&self, arguments: &[&str]) -> Result<Terminal> {
+        let mut command = self.binary();
+        command.args(arguments);
+        Terminal::start(command)
     }
 
     fn process(&self) -> Result<Process> {
