@@ -14,6 +14,7 @@ mod client_credentials;
 mod device;
 mod device_authorization;
 mod discovery;
+mod home;
 mod interaction;
 mod introspection;
 mod jwks;
@@ -95,11 +96,12 @@ pub(crate) fn machine_routes(server: Arc<AuthServer>) -> Router {
 }
 
 /// What answers where nothing is served: readable for scripts too, since browser clients probe
-/// for documents and would see a CORS error in place of the 404.
-pub(crate) fn fallback() -> Router {
+/// for documents and would see a CORS error in place of the 404. People find a page at our own address.
+pub(crate) fn fallback(server: Arc<AuthServer>) -> Router {
     Router::new()
         .fallback(error::not_found)
         .layer(middleware::from_fn(cross_origin::open_to_all))
+        .layer(middleware::from_fn_with_state(server, home::or_else))
 }
 
 /// Headers of machine answers that nobody may keep (RFC 6749 §5.1).

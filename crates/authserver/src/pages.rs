@@ -22,6 +22,7 @@ use minijinja::{
 };
 
 pub use branding::{Branding, Theme};
+pub use connect::ConnectLines;
 pub use templates::InvalidTemplates;
 
 use self::{
@@ -145,6 +146,7 @@ impl Pages {
         try_one::<view::Problem>(self)?;
         try_one::<view::UnknownClient>(self)?;
         try_one::<view::Connect>(self)?;
+        try_one::<view::Home>(self)?;
         try_one::<view::LogoutPage>(self)?;
         try_one::<view::Notice>(self)?;
         try_one::<view::Leave>(self)

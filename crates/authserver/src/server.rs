@@ -231,7 +231,7 @@ pub fn router(server: Arc<AuthServer>) -> Router {
     let prefix = server.settings.base_url.prefix().to_owned();
     let browsers = endpoint::browser_routes(Arc::clone(&server))
         .method_not_allowed_fallback(error::method_not_allowed);
-    let machines = endpoint::machine_routes(server);
+    let machines = endpoint::machine_routes(Arc::clone(&server));
     let router = Router::new().without_v07_checks().merge(machines);
     let router = if prefix.is_empty() {
         router.merge(browsers)
@@ -244,5 +244,5 @@ pub fn router(server: Arc<AuthServer>) -> Router {
             )
             .nest(&prefix, browsers)
     };
-    router.fallback_service(endpoint::fallback())
+    router.fallback_service(endpoint::fallback(server))
 }

@@ -1,9 +1,9 @@
 //! What a demo tells the newcomer: who logs in, and the line for each client.
 
-use std::{borrow::Cow, fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::Path};
 
+use authserver::pages::ConnectLines;
 use domain::secret::SecretString;
-use serde_json::json;
 
 use super::directory::USER;
 
@@ -93,41 +93,17 @@ impl Announcement<'_> {
 
 /// Each client with what to type for it.
 fn connect_lines(url: &str) -> [(&'static str, String); 5] {
-    let vs_code = json!({ "name": "demo", "type": "http", "url": url }).to_string();
-    let cursor = json!({ "mcpServers": { "demo": { "url": url } } });
-    let quoted = quoted(url);
+    let lines = ConnectLines::new("demo", url);
     [
-        (
-            "Claude Code (then /mcp in a session)",
-            format!("claude mcp add --transport http demo {quoted}"),
-        ),
-        (
-            "VS Code",
-            format!("code --add-mcp {}", self::quoted(&vs_code)),
-        ),
-        ("Cursor, in ~/.cursor/mcp.json", cursor.to_string()),
+        ("Claude Code (then /mcp in a session)", lines.claude_code()),
+        ("VS Code", lines.vs_code()),
+        ("Cursor, in ~/.cursor/mcp.json", lines.cursor()),
         (
             "mcp-remote, for clients that only start programs",
-            format!("npx -y mcp-remote {quoted}"),
+            lines.mcp_remote(),
         ),
-        (
-            "MCP Inspector (Node 22.19 or newer)",
-            format!(
-                "npx -y @modelcontextprotocol/inspector@latest --transport http --server-url {quoted}"
-            ),
-        ),
+        ("MCP Inspector (Node 22.19 or newer)", lines.inspector()),
     ]
-}
-
-/// As one word for a shell.
-fn quoted(text: &str) -> Cow<'_, str> {
-    let is_plain =
-        |character: char| character.is_ascii_alphanumeric() || "-._~:/%@".contains(character);
-    if text.chars().all(is_plain) {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
-    }
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ async fn every_page_is_sound_light_dark_and_narrow() -> Result<()> {
                 client.authorization()?.with("client_id", "forgotten").url(),
             ),
             ("connect", stage.mcp()?),
+            ("home", stage.proxy.url("/")?),
             (
                 "error",
                 stage
@@ -119,6 +120,30 @@ async fn every_page_is_sound_light_dark_and_narrow() -> Result<()> {
         }
     }
     assert_ne!(backgrounds[0], backgrounds[1], "dark is dark");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_opens_the_base_url_finds_the_lines_for_their_client() -> Result<()> {
+    let stage = Stage::open().await?;
+    for color_scheme in ["light", "dark"] {
+        let options = ChromiumOptions {
+            color_scheme,
+            width: 360,
+            script: false,
+        };
+        let mut chromium = Chromium::start(options).await?;
+        chromium.open(&stage.proxy.url("")?).await?;
+        let home = sound(&mut chromium).await?;
+        let mcp = stage.mcp()?;
+        assert!(home["text"].as_str().unwrap().contains(mcp.as_str()));
+        shot(&mut chromium, &format!("home-{color_scheme}-360")).await?;
+        focus(&mut chromium, "a.button").await?;
+        press(&mut chromium, "Enter", true).await?;
+        let connect = sound(&mut chromium).await?;
+        let line = format!("claude mcp add --transport http my-server {mcp}");
+        assert!(connect["text"].as_str().unwrap().contains(&line));
+    }
     Ok(())
 }
 

@@ -440,7 +440,7 @@ pub(super) fn in_words(time: Duration) -> String {
 
 /// An address as the value of an attribute in double quotes. Escaped here and not by the engine,
 /// which would escape each slash too.
-fn address(url: &str) -> Value {
+pub(super) fn address(url: &str) -> Value {
     let mut escaped = String::with_capacity(url.len() + 32);
     for character in url.chars() {
         match character {

@@ -1,15 +1,15 @@
 //! How to connect each client to an MCP endpoint.
 
-use std::collections::BTreeMap;
+mod lines;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{base_url::is_loopback, resource::Resource};
 use minijinja::value::Value;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 use serde_json::json;
 use url::{Host, Url};
 
+pub use self::lines::ConnectLines;
 use super::view::{Connect, ConnectClient};
 
 /// The page for one endpoint.
@@ -25,15 +25,15 @@ pub(super) fn page(resource: &Resource) -> Connect {
 }
 
 fn clients(name: &str, url: &str) -> Vec<ConnectClient> {
-    let lines = |name, code: String| ConnectClient {
+    let lines = ConnectLines::new(name, url);
+    let client = |name, code: String| ConnectClient {
         name,
         code: Some(code),
         ..ConnectClient::default()
     };
-    let entry = json!({ "name": name, "type": "http", "url": url }).to_string();
     let vscode = format!(
         "vscode:mcp/install?{}",
-        utf8_percent_encode(&entry, NON_ALPHANUMERIC)
+        utf8_percent_encode(&lines.vs_code_entry(), NON_ALPHANUMERIC)
     );
     let config = STANDARD.encode(json!({ "url": url }).to_string());
     let cursor = format!(
@@ -43,86 +43,42 @@ fn clients(name: &str, url: &str) -> Vec<ConnectClient> {
     vec![
         ConnectClient {
             text: Some("Then type /mcp in a session, choose the server and authenticate."),
-            ..lines(
-                "Claude Code",
-                format!("claude mcp add --transport http {name} {url}"),
-            )
+            ..client("Claude Code", lines.claude_code())
         },
         ConnectClient {
             link: Some(Value::from(vscode)),
             link_text: Some("Add to VS Code"),
-            ..lines("VS Code", format!("code --add-mcp '{entry}'"))
+            ..client("VS Code", lines.vs_code())
         },
         ConnectClient {
             text: Some("In ~/.cursor/mcp.json:"),
             link: Some(Value::from(cursor)),
             link_text: Some("Add to Cursor"),
-            ..lines("Cursor", servers(name, json!({ "url": url })))
+            ..client("Cursor", lines.cursor_file())
         },
         ConnectClient {
             text: Some(
                 "Settings, Connectors, Add custom connector; the same in Claude Desktop. Paste the address.",
             ),
-            ..lines("claude.ai", url.to_owned())
+            ..client("claude.ai", url.to_owned())
         },
         ConnectClient {
             text: Some(
                 "Settings, Apps & Connectors, Advanced settings, Developer mode; then create a connector with OAuth and paste the address.",
             ),
-            ..lines("ChatGPT", url.to_owned())
+            ..client("ChatGPT", url.to_owned())
         },
-        lines(
-            "Codex",
-            format!("codex mcp add {name} --url {url}\ncodex mcp login {name}"),
-        ),
-        lines(
-            "Gemini CLI",
-            format!("gemini mcp add --transport http {name} {url}"),
-        ),
+        client("Codex", lines.codex().join("\n")),
+        client("Gemini CLI", lines.gemini()),
         ConnectClient {
             text: Some("For clients that only start programs, through mcp-remote:"),
-            ..lines(
-                "Any other client",
-                servers(
-                    name,
-                    Program {
-                        command: "npx",
-                        args: ["-y", "mcp-remote", url],
-                    },
-                ),
-            )
+            ..client("Any other client", lines.mcp_remote_file())
         },
         ConnectClient {
             text: Some("Needs Node 22.19 or newer. Switch the server on in the page that opens."),
-            ..lines(
-                "MCP Inspector",
-                format!(
-                    "npx -y @modelcontextprotocol/inspector@latest --transport http --server-url {url}"
-                ),
-            )
+            ..client("MCP Inspector", lines.inspector())
         },
     ]
-}
-
-/// The file that Cursor and many others read.
-#[derive(Serialize)]
-struct Servers<'a, T> {
-    #[serde(rename = "mcpServers")]
-    servers: BTreeMap<&'a str, T>,
-}
-
-/// A server that is a program to be started.
-#[derive(Serialize)]
-struct Program<'a> {
-    command: &'static str,
-    args: [&'a str; 3],
-}
-
-fn servers<T: Serialize>(name: &str, entry: T) -> String {
-    let servers = Servers {
-        servers: BTreeMap::from([(name, entry)]),
-    };
-    serde_json::to_string_pretty(&servers).unwrap_or_default()
 }
 
 /// A name for the server in a client's list: the part of its host that says most.
@@ -169,10 +125,8 @@ mod tests {
         let page = page(&resource("https://mcp.acme.com"));
         assert!(!page.local);
         for client in page.clients {
-            if client.name != "MCP Inspector" {
-                let code = client.code.unwrap();
-                assert!(code.contains("https://mcp.acme.com/mcp"), "{}", client.name);
-            }
+            let code = client.code.unwrap();
+            assert!(code.contains("https://mcp.acme.com/mcp"), "{}", client.name);
         }
     }
 }

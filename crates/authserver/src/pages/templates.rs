@@ -6,7 +6,7 @@ use minijinja::{Environment, Error, Template, UndefinedBehavior};
 
 pub(super) const LAYOUT: &str = "_layout.html";
 
-const BUILT_IN: [(&str, &str); 11] = [
+const BUILT_IN: [(&str, &str); 12] = [
     (LAYOUT, include_str!("../../../../templates/_layout.html")),
     (
         "confirm-login.html",
@@ -48,6 +48,7 @@ const BUILT_IN: [(&str, &str); 11] = [
         "connect.html",
         include_str!("../../../../templates/connect.html"),
     ),
+    ("home.html", include_str!("../../../../templates/home.html")),
 ];
 
 /// A template is a few kilobytes; a larger file is something else.

@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::pages::view::{
-    ClientView, Connect, Consent, DeviceCode, DeviceConsent, DeviceNotice, Leave, Login,
+    ClientView, Connect, Consent, DeviceCode, DeviceConsent, DeviceNotice, Home, Leave, Login,
     LogoutPage, Notice, Problem, UnknownClient,
 };
 
@@ -34,6 +34,7 @@ fn every_page(pages: &Pages) -> Vec<Page> {
         pages.render(&Problem::sample()),
         pages.render(&UnknownClient::sample()),
         pages.render(&Connect::sample()),
+        pages.render(&Home::sample()),
         pages.render(&LogoutPage::sample()),
         pages.render(&Notice::sample()),
         pages.render(&DeviceCode::sample()),

@@ -2,7 +2,9 @@
 //!
 //! Names are those that templates use; the ones of the consent page are the predecessor's.
 
+mod connect;
 mod device;
+mod home;
 
 use std::borrow::Cow;
 
@@ -15,7 +17,11 @@ use minijinja::value::Value;
 use serde::Serialize;
 use url::Url;
 
-pub(crate) use self::device::{DeviceCode, DeviceConsent, DeviceNotice};
+pub(crate) use self::{
+    connect::{Connect, ConnectClient},
+    device::{DeviceCode, DeviceConsent, DeviceNotice},
+    home::{Home, HomeServer},
+};
 use super::cure::Cure;
 use crate::flow::interaction::display_name;
 
@@ -209,26 +215,6 @@ pub(crate) struct UnknownClient {
     pub(crate) cure: Option<Cure>,
     pub(crate) client_id: String,
     pub(crate) reference: String,
-}
-
-/// How to connect each client.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Connect {
-    pub(crate) title: &'static str,
-    pub(crate) url: String,
-    /// Whether it can only be reached on this computer.
-    pub(crate) local: bool,
-    pub(crate) clients: Vec<ConnectClient>,
-}
-
-/// How to connect one client.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct ConnectClient {
-    pub(crate) name: &'static str,
-    pub(crate) text: Option<&'static str>,
-    pub(crate) code: Option<String>,
-    pub(crate) link: Option<Value>,
-    pub(crate) link_text: Option<&'static str>,
 }
 
 // === impl ClientView ===
@@ -478,22 +464,6 @@ impl View for UnknownClient {
             cure: None,
             client_id: "client".to_owned(),
             reference: "reference".to_owned(),
-        }
-    }
-}
-
-impl View for Connect {
-    const TEMPLATE: &'static str = "connect.html";
-
-    fn sample() -> Self {
-        Self {
-            title: "Connect",
-            url: "https://mcp.example.com/mcp".to_owned(),
-            local: false,
-            clients: vec![ConnectClient {
-                name: "Client",
-                ..ConnectClient::default()
-            }],
         }
     }
 }

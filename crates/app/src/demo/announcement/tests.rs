@@ -3,7 +3,7 @@ use std::path::Path;
 use domain::secret::SecretString;
 use serde_json::{Value, json};
 
-use super::{Announcement, quoted};
+use super::Announcement;
 
 fn announcement<'a>(url: &'a str, password: &'a SecretString) -> Announcement<'a> {
     Announcement {
@@ -73,14 +73,4 @@ fn a_public_demo_needs_no_tunnel() {
         text.contains("custom connector") && text.contains("usual port"),
         "{text}"
     );
-}
-
-#[test]
-fn no_text_can_leave_its_quotes() {
-    assert_eq!(
-        quoted("http://localhost:3001/mcp"),
-        "http://localhost:3001/mcp"
-    );
-    assert_eq!(quoted("a'; rm b"), r"'a'\''; rm b'");
-    assert_eq!(quoted("$(x)"), "'$(x)'");
 }
