@@ -204,3 +204,11 @@ fn files_that_cannot_be_used_are_told_with_everything_else() {
         assert!(text.contains(expected), "{text}");
     }
 }
+
+#[test]
+fn the_guide_lists_every_path_that_a_firewall_meets() {
+    const GUIDE: &str = include_str!("../../../../../docs/guides/routers.md");
+    for path in domain::metadata::path::OWN {
+        assert!(GUIDE.contains(&format!("`{path}`")), "{path}");
+    }
+}
