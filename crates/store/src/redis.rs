@@ -16,8 +16,11 @@ mod listening;
 mod processes;
 mod records;
 mod scripts;
+mod server;
+mod slot;
 mod start;
 mod tls;
+mod topology;
 
 use std::{
     fmt,

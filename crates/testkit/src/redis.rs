@@ -1,4 +1,8 @@
-//! A real Redis or Valkey server, with a directory and a port of its own.
+//! A real Redis or Valkey server, with a directory and a port of its own; and several that stand
+//! together.
+
+mod cluster;
+mod sentinel;
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
@@ -15,6 +19,8 @@ use crate::{
     tools::Tools,
     wait,
 };
+
+pub use self::{cluster::Cluster, sentinel::Watched};
 
 /// A running server. What it has acknowledged outlives its end.
 #[derive(Debug)]
@@ -104,16 +110,34 @@ impl Redis {
     /// # Errors
     /// If it does not answer.
     pub async fn command(&self, words: &[&str]) -> Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port())).await?;
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            write!(request, "${}\r\n{word}\r\n", word.len())?;
-        }
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = vec![0; 64 * 1024];
-        let length = stream.read(&mut answer).await?;
-        answer.truncate(length);
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+        command(self.port(), words).await
+    }
+
+    /// Waits until it has a copy of all that a master has taken until now.
+    ///
+    /// # Errors
+    /// If it does not get one.
+    pub async fn has_copied(&self, master: &Redis) -> Result<()> {
+        let offset = |text: String| Ok::<u64, anyhow::Error>(text.parse()?);
+        let written = offset(master.info("master_repl_offset").await?)?;
+        wait::until("a copy", START, || async {
+            let copied = offset(self.info("slave_repl_offset").await?)?;
+            Ok((copied >= written).then_some(()))
+        })
+        .await
+    }
+
+    /// What `INFO` says of one thing.
+    ///
+    /// # Errors
+    /// If it does not answer, or says nothing of it.
+    pub async fn info(&self, name: &str) -> Result<String> {
+        let info = self.command(&["INFO"]).await?;
+        let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = lines
+            .find(|(found, _)| *found == name)
+            .with_context(|| format!("INFO says nothing of {name}"))?;
+        Ok(value.trim().to_owned())
     }
 
     fn run(port: &Port, directory: &Path, arguments: &[String]) -> Result<Process> {
@@ -143,4 +167,17 @@ impl Redis {
         }
         Ok(())
     }
+}
+
+async fn command(port: u16, words: &[&str]) -> Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let mut request = format!("*{}\r\n", words.len());
+    for word in words {
+        write!(request, "${}\r\n{word}\r\n", word.len())?;
+    }
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = vec![0; 64 * 1024];
+    let length = stream.read(&mut answer).await?;
+    answer.truncate(length);
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -466,12 +466,18 @@ variables! {
     /// The Redis or Valkey server that remembers sessions, for one machine or several.
     ///
     /// `redis://[user]:[password]@host[:port][/database]`; `rediss` is TLS, `valkey` and `valkeys` are
-    /// the same. Redis 7.0 or newer, Valkey 7.2 or newer; a single server, neither sentinel nor
-    /// cluster. Without it `REDIS_URL` counts, without both the embedded store.
+    /// the same. Redis 7.0 or newer, Valkey 7.2 or newer.
+    ///
+    /// A master that sentinels watch over: `redis-sentinel://h1,h2,h3/0?master=NAME`, with hosts (and
+    /// ports, unless it is 26379) of sentinels, and what they call the master; user and password are
+    /// those of the master. A cluster: `redis-cluster://h1,h2`, with some of its hosts; it has no
+    /// database number. Both also with `rediss-`, `valkey-` and `valkeys-`.
+    ///
+    /// Without it `REDIS_URL` counts, without both the embedded store.
     MCP_AUTH_PROXY_REDIS_URL {
         group: Group::Store,
         secrecy: Secrecy::Secret,
-        allowed: "a URL with the scheme `redis`, `rediss`, `valkey` or `valkeys`; reserved characters in user and password are percent-encoded",
+        allowed: "a URL with the scheme `redis`, `rediss`, `valkey` or `valkeys`, or one of them with `-sentinel` or `-cluster` behind; reserved characters in user and password are percent-encoded",
         example: "rediss://proxy:the-password@keys.example.com:6379/0",
     }
 
@@ -526,6 +532,23 @@ variables! {
         group: Group::Store,
         allowed: "the path of a PEM file; together with `MCP_AUTH_PROXY_REDIS_CERT`",
         example: "/etc/ssl/proxy-key.pem",
+    }
+
+    /// The user that the sentinels know us by.
+    ///
+    /// User and password in a `redis-sentinel://` URL are those of the master.
+    MCP_AUTH_PROXY_SENTINEL_USERNAME {
+        group: Group::Store,
+        allowed: "a text",
+        example: "proxy",
+    }
+
+    /// The password that the sentinels ask for.
+    MCP_AUTH_PROXY_SENTINEL_PASSWORD {
+        group: Group::Store,
+        secrecy: Secrecy::Secret,
+        allowed: "a text",
+        example: "the-password-of-the-sentinels",
     }
 
     /// How long sessions in memory go on while Redis is away.

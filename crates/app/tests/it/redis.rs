@@ -1,5 +1,7 @@
 //! Sessions on a Redis server, which two proxies share.
 
+mod several;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -26,19 +28,7 @@ struct Twins {
 impl Twins {
     async fn open(access_ttl: u64) -> Result<Self> {
         let redis = Redis::start().await?;
-        let first = Stage::builder()?
-            .env("MCP_AUTH_PROXY_REDIS_URL", &redis.url())
-            .access_ttl(access_ttl)
-            .open()
-            .await?;
-        let public = first.proxy.url("")?;
-        let second = Proxy::builder(&first.witness)?
-            .serving(public.as_str().trim_end_matches('/'))?
-            .redis(&redis)
-            .server(first.recorder.url())
-            .provider(&first.provider)
-            .start()
-            .await?;
+        let (first, second) = pair(&redis.url(), access_ttl).await?;
         Ok(Self {
             first,
             second,
@@ -58,6 +48,24 @@ impl Twins {
         ensure!(found.is_empty(), "secrets stand on the server: {found:?}");
         Ok(())
     }
+}
+
+/// A stage whose proxy keeps its sessions there, and a second proxy.
+async fn pair(redis_url: &str, access_ttl: u64) -> Result<(Stage, Proxy)> {
+    let first = Stage::builder()?
+        .env("MCP_AUTH_PROXY_REDIS_URL", redis_url)
+        .access_ttl(access_ttl)
+        .open()
+        .await?;
+    let public = first.proxy.url("")?;
+    let second = Proxy::builder(&first.witness)?
+        .serving(public.as_str().trim_end_matches('/'))?
+        .env("MCP_AUTH_PROXY_REDIS_URL", redis_url)
+        .server(first.recorder.url())
+        .provider(&first.provider)
+        .start()
+        .await?;
+    Ok((first, second))
 }
 
 #[tokio::test]
@@ -148,16 +156,28 @@ async fn call_for(client: &OAuthClient, access: &str, time: Duration) -> Result<
 async fn what_is_revoked_at_one_is_refused_by_the_other() -> Result<()> {
     let twins = Twins::open(3600).await?;
     let (client, tokens) = twins.first.logged_in("alice").await?;
-    let [first, second] = twins.ways()?;
+    let [_, second] = twins.ways()?;
     let there = client.at(&second);
     assert_eq!(there.call(&tokens.access, &ping()).await?.status, 200);
-    let metadata = discover(&first, &twins.first.mcp()?).await?;
+    revoked_at(&twins.first, &client, &tokens).await?;
+    refused_at(&there, &tokens).await
+}
+
+/// Revokes a session at the first proxy.
+async fn revoked_at(first: &Stage, client: &OAuthClient, tokens: &Tokens) -> Result<()> {
+    let way = first.http()?;
+    let metadata = discover(&way, &first.mcp()?).await?;
     let form = [
         ("token", tokens.refresh.as_str()),
         ("client_id", client.id()),
     ];
-    let revoked = first.post(&endpoint(&metadata, "revocation_endpoint")?);
+    let revoked = way.post(&endpoint(&metadata, "revocation_endpoint")?);
     assert_eq!(Reply::to(revoked.form(&form)).await?.status, 200);
+    Ok(())
+}
+
+/// Waits until a session is over at another proxy, which has to be soon.
+async fn refused_at(there: &OAuthClient, tokens: &Tokens) -> Result<()> {
     let began = Instant::now();
     wait::until("the other to refuse", SOON, || async {
         let reply = there.call(&tokens.access, &ping()).await?;

@@ -26,8 +26,16 @@ impl RedisStore {
         let Some(listening) = self.listening.get() else {
             return;
         };
-        let left = self.remove(listening.stop().to_owned()).await;
-        if let Err(fault) = left {
+        let left = async {
+            let process = listening.stop();
+            for shard in &self.link.map().await?.shards {
+                if let Some(key) = shard.key_here(process) {
+                    self.remove(key).await?;
+                }
+            }
+            Ok::<(), StoreUnavailable>(())
+        };
+        if let Err(fault) = left.await {
             tracing::debug!(cause = %fault, "the server still takes this process to run for a while");
         }
     }
@@ -38,7 +46,7 @@ impl RedisStore {
     /// If the store is away.
     pub async fn processes(&self) -> Result<Vec<Process>, StoreUnavailable> {
         let prefix = self.keys.process_prefix();
-        let mut processes = Vec::new();
+        let mut processes: Vec<Process> = Vec::new();
         let mut from = None;
         loop {
             let (names, next) = self.scan_below(&prefix, from.as_ref()).await?;
@@ -46,13 +54,21 @@ impl RedisStore {
                 let (mut get, mut life) = (cmd("GET"), cmd("PTTL"));
                 let (release, life): (Option<String>, i64) =
                     tokio::try_join!(self.link.ask(get.arg(&key)), self.link.ask(life.arg(&key)))?;
+                let (Some(release), Ok(life)) = (release, u64::try_from(life)) else {
+                    continue;
+                };
+                let life = Duration::from_millis(life);
                 let name = key.strip_prefix(&prefix).unwrap_or(&key);
-                if let (Some(release), Ok(life)) = (release, u64::try_from(life)) {
-                    processes.push(Process {
-                        name: name.trim_matches(['{', '}']).to_owned(),
+                let name = name.trim_matches(['{', '}']);
+                // In a cluster it beats at each master, under a name with more behind.
+                let name = name.split_once('.').map_or(name, |(name, _)| name);
+                match processes.iter_mut().find(|process| process.name == name) {
+                    Some(process) => process.life = process.life.max(life),
+                    None => processes.push(Process {
+                        name: name.to_owned(),
                         release,
-                        life: Duration::from_millis(life),
-                    });
+                        life,
+                    }),
                 }
             }
             from = next;

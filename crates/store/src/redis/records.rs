@@ -50,7 +50,12 @@ impl Records for RedisStore {
     }
 
     async fn estimate(&self) -> Result<u64, StoreUnavailable> {
-        self.link.ask(&cmd("DBSIZE")).await
+        let mut sum = 0;
+        for shard in &self.link.map().await?.shards {
+            let size: u64 = self.link.ask_of(&shard.server, &cmd("DBSIZE")).await?;
+            sum += size;
+        }
+        Ok(sum)
     }
 
     async fn read_page(&self, from: Option<&Position>) -> Result<Page, StoreUnavailable> {
@@ -125,13 +130,32 @@ impl RedisStore {
         self.scan_below(self.keys.prefix(), from).await
     }
 
-    /// Some names below a prefix.
+    /// Some names below a prefix. One master is read after the other: a position names the master,
+    /// and where to go on there.
     pub(super) async fn scan_below(
         &self,
         prefix: &str,
         from: Option<&Position>,
     ) -> Result<(Vec<String>, Option<Position>), StoreUnavailable> {
-        let cursor = from.map_or(&b"0"[..], |Position(cursor)| cursor);
+        let map = self.link.map().await?;
+        let mut masters: Vec<_> = map
+            .shards
+            .iter()
+            .map(|shard| (shard.server.place.to_string(), &shard.server))
+            .collect();
+        masters.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let from = from.map(|Position(text)| String::from_utf8_lossy(text));
+        let (index, cursor) = match from.as_deref().and_then(|from| from.split_once(' ')) {
+            None => (Some(0), "0"),
+            Some((place, cursor)) => {
+                let index = masters.iter().position(|(known, _)| known == place);
+                (index, cursor)
+            }
+        };
+        // A cursor means nothing to another server.
+        let changed = || StoreUnavailable("its masters changed meanwhile; begin again".to_owned());
+        let index = index.ok_or_else(changed)?;
+        let (place, server) = masters.get(index).ok_or_else(changed)?;
         let mut command = cmd("SCAN");
         command
             .arg(cursor)
@@ -139,12 +163,19 @@ impl RedisStore {
             .arg(format!("{}*", escaped(prefix)))
             .arg("COUNT")
             .arg(PAGE);
-        let (cursor, names): (Vec<u8>, Vec<Vec<u8>>) = self.link.ask(&command).await?;
+        let (cursor, names): (String, Vec<Vec<u8>>) = self.link.ask_of(server, &command).await?;
         let names = names
             .into_iter()
             .map(|name| String::from_utf8_lossy(&name).into_owned())
             .collect();
-        Ok((names, (cursor != b"0").then_some(Position(cursor))))
+        let next = if cursor == "0" {
+            masters
+                .get(index + 1)
+                .map(|(place, _)| format!("{place} 0"))
+        } else {
+            Some(format!("{place} {cursor}"))
+        };
+        Ok((names, next.map(|next| Position(next.into_bytes()))))
     }
 
     /// The server's clock, in milliseconds.

@@ -6,7 +6,11 @@ use ::redis::{ErrorKind, RedisError, ServerErrorKind, cmd};
 use domain::time::{Clock, Timestamp};
 use tokio::time::{Instant, sleep};
 
-use super::{RedisSettings, address::RedisAddress, link::Link};
+use super::{
+    RedisSettings,
+    address::{Arrangement, Place, RedisAddress},
+    link::Link,
+};
 
 /// Why a server cannot be used. Nothing was changed in it.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +59,7 @@ pub enum ConnectError {
         /// What it says it is.
         found: String,
     },
-    /// Not a server to write to.
+    /// Not a server to write to, or not one of those that the address speaks of.
     #[error("the store at {address} is {what}; name {instead}")]
     Unfit {
         /// Where it is.
@@ -64,6 +68,35 @@ pub enum ConnectError {
         what: &'static str,
         /// What to name instead.
         instead: &'static str,
+    },
+    /// The sentinels do not let us in.
+    #[error(
+        "a sentinel at {address} refuses us: {reason}; see MCP_AUTH_PROXY_SENTINEL_USERNAME and \
+         MCP_AUTH_PROXY_SENTINEL_PASSWORD (user and password in the URL are for the master)"
+    )]
+    SentinelRefused {
+        /// Where they are.
+        address: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The sentinels watch over others.
+    #[error(
+        "the sentinels at {address} know no master of that name; see `sentinel monitor NAME …` in \
+         their configuration"
+    )]
+    UnknownMaster {
+        /// Where they are, and the name.
+        address: String,
+    },
+    /// All keys would lie on one server.
+    #[error(
+        "MCP_AUTH_PROXY_REDIS_PREFIX contains a `{{`, which puts all records into one slot of the \
+         cluster at {address}; choose a prefix without"
+    )]
+    Prefix {
+        /// Where the cluster is.
+        address: String,
     },
 }
 
@@ -80,43 +113,131 @@ pub(super) async fn connect(
     clock: &dyn Clock,
 ) -> Result<Link, ConnectError> {
     let address = &settings.address;
-    let unreachable = |reason| ConnectError::Unreachable {
+    if matches!(address.arrangement, Arrangement::Cluster) && settings.prefix.contains('{') {
+        return Err(ConnectError::Prefix {
+            address: address.to_string(),
+        });
+    }
+    let link = Link::new(settings).map_err(|error| ConnectError::Unreachable {
         address: address.to_string(),
-        reason,
-    };
-    let link = Link::new(settings).map_err(|error| unreachable(error.to_string()))?;
+        reason: error.to_string(),
+    })?;
     let give_up = Instant::now() + PATIENCE;
-    let info = loop {
-        let error = match link.try_ask::<String>(&cmd("INFO")).await {
-            Ok(info) => break Info::parse(&info),
+    let masters = loop {
+        let error = match masters(&link).await {
+            Ok(masters) => break masters,
             Err(error) => error,
         };
-        if is_refusal(&error) {
-            return Err(ConnectError::Refused {
-                address: address.to_string(),
-                reason: link.describe(&error),
-            });
-        }
-        if is_distrust(&error) {
-            return Err(ConnectError::Untrusted {
-                address: address.to_string(),
-                reason: link.describe(&error),
-            });
-        }
-        if Instant::now() >= give_up {
-            return Err(unreachable(link.describe(&error)));
+        let is_last = Instant::now() >= give_up;
+        if let Some(error) = judge_failure(&link, address, &error, is_last) {
+            return Err(error);
         }
         sleep(PAUSE).await;
     };
-    info.judge(address)?;
-    for fault in info.faults(clock.now()) {
-        tracing::error!("the store at {address} {fault}");
+    for (_, info) in &masters {
+        info.judge(address)?;
     }
-    tracing::info!(
-        "sessions are kept in {} at {address}",
-        info.server_version()
-    );
+    for (place, info) in &masters {
+        let faults = info.faults(clock.now());
+        for fault in faults.into_iter().chain(info.cannot_be_replaced(address)) {
+            match address.arrangement {
+                Arrangement::Single { .. } => tracing::error!("the store at {address} {fault}"),
+                Arrangement::Sentinel(_) | Arrangement::Cluster => {
+                    tracing::error!("the master {place} of the store at {address} {fault}");
+                }
+            }
+        }
+    }
+    if let Some((_, info)) = masters.first() {
+        let version = info.server_version();
+        match masters.len() {
+            1 => tracing::info!("sessions are kept in {version} at {address}"),
+            many => {
+                tracing::info!("sessions are kept in {version} at {address}, on {many} masters");
+            }
+        }
+    }
     Ok(link)
+}
+
+/// A step of the start that failed.
+struct Failure {
+    /// Whether it was about who holds what, not one of those who do.
+    is_look: bool,
+    error: RedisError,
+}
+
+/// What each master says of itself.
+async fn masters(link: &Link) -> Result<Vec<(Place, Info)>, Failure> {
+    let failure = |is_look| move |error| Failure { is_look, error };
+    let map = link.look().await.map_err(failure(true))?;
+    if !map.is_complete() {
+        let kind = ErrorKind::Server(ServerErrorKind::ClusterDown);
+        let error = RedisError::from((kind, "some slots of the cluster have no master"));
+        return Err(failure(true)(error));
+    }
+    let mut masters = Vec::new();
+    for shard in &map.shards {
+        let info = link.ask_at::<String>(&shard.server, &cmd("INFO")).await;
+        let info = Info::parse(&info.map_err(failure(false))?);
+        masters.push((shard.server.place.clone(), info));
+    }
+    Ok(masters)
+}
+
+/// What a failure means; `None` where it may pass.
+fn judge_failure(
+    link: &Link,
+    address: &RedisAddress,
+    failure: &Failure,
+    is_last: bool,
+) -> Option<ConnectError> {
+    let Failure { is_look, error } = failure;
+    let reason = link.describe(error);
+    let unfit = |what, instead| ConnectError::Unfit {
+        address: address.to_string(),
+        what,
+        instead,
+    };
+    let named = address.to_string();
+    if error.kind() == ErrorKind::MasterNameNotFoundBySentinel {
+        return is_last.then_some(ConnectError::UnknownMaster { address: named });
+    }
+    if is_refusal(error) {
+        return Some(if *is_look && address.is_sentinel() {
+            ConnectError::SentinelRefused {
+                address: named,
+                reason,
+            }
+        } else {
+            ConnectError::Refused {
+                address: named,
+                reason,
+            }
+        });
+    }
+    if is_distrust(error) {
+        return Some(ConnectError::Untrusted {
+            address: named,
+            reason,
+        });
+    }
+    if *is_look && error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) {
+        // `unknown command 'SENTINEL'`, `This instance has cluster support disabled`
+        if address.is_sentinel() && reason.to_ascii_lowercase().contains("unknown command") {
+            return Some(unfit(
+                "no sentinel",
+                "the sentinels (their port is 26379 by default), or a single server by `redis://`",
+            ));
+        }
+        if reason.contains("cluster support disabled") {
+            return Some(unfit("no part of a cluster", "it by `redis://`"));
+        }
+    }
+    is_last.then_some(ConnectError::Unreachable {
+        address: named,
+        reason,
+    })
 }
 
 fn is_refusal(error: &RedisError) -> bool {
@@ -191,16 +312,27 @@ impl Info {
                 found: self.server_version(),
             });
         }
+        if self.text("redis_mode") == "sentinel" {
+            return Err(unfit(
+                "a sentinel",
+                "it by `redis-sentinel://`, with `?master=` and the name of the master",
+            ));
+        }
         if self.text("role") == "slave" {
             return Err(unfit("a replica, which takes no writes", "its master"));
         }
-        if self.text("cluster_enabled") == "1" {
-            return Err(unfit(
-                "part of a cluster, which this release does not use",
-                "a single server",
-            ));
+        let is_cluster = matches!(address.arrangement, Arrangement::Cluster);
+        if self.text("cluster_enabled") == "1" && !is_cluster {
+            return Err(unfit("part of a cluster", "it by `redis-cluster://`"));
         }
         Ok(())
+    }
+
+    /// Why nothing could take its place, where the address says that something should.
+    fn cannot_be_replaced(&self, address: &RedisAddress) -> Option<String> {
+        let should = !matches!(address.arrangement, Arrangement::Single { .. });
+        (should && self.number("connected_slaves") == 0)
+            .then(|| "has no replica: nothing takes its place when it fails. Add two".to_owned())
     }
 
     /// What loses sessions sooner or later, and what to do about it.
@@ -218,6 +350,15 @@ impl Info {
             faults.push(
                 "has neither an append-only file nor a replica: its next restart forgets \
                  sessions. Set `appendonly yes`, or add a replica"
+                    .to_owned(),
+            );
+        }
+        // It is told only where `min-replicas-to-write` is set.
+        if replicas > 0 && self.text("min_slaves_good_slaves").is_empty() {
+            faults.push(
+                "has replicas and takes writes without them: cut off from them it goes on, and what \
+                 it took is lost when one of them is made the master. Set `min-replicas-to-write 1` \
+                 (with two replicas, so that one may be away)"
                     .to_owned(),
             );
         }

@@ -1,5 +1,7 @@
+mod cluster;
 mod model;
 mod records;
+mod sentinel;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -124,6 +126,28 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 ";
 
+async fn age(server: &Redis, seconds: u64) {
+    let client = ::redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = cmd("EVAL");
+    command.arg(AGE).arg(0).arg(seconds);
+    let aged: Result<(), _> = command.query_async(&mut connection).await;
+    aged.unwrap();
+}
+
+async fn connect_bounded(
+    settings: &RedisSettings,
+    unused_clients: u64,
+    interactions: u64,
+) -> RedisStore {
+    let bounds = Bounds {
+        unused_clients,
+        interactions,
+    };
+    let store = RedisStore::connect_bounded(settings, random(), &SystemClock, bounds);
+    store.await.unwrap()
+}
+
 #[async_trait]
 impl Engine for Fixture {
     async fn start() -> Self {
@@ -131,20 +155,11 @@ impl Engine for Fixture {
     }
 
     async fn open_bounded(&self, unused_clients: u64, interactions: u64) -> Arc<dyn Store> {
-        let bounds = Bounds {
-            unused_clients,
-            interactions,
-        };
-        let settings = self.settings();
-        let store = RedisStore::connect_bounded(&settings, random(), &SystemClock, bounds);
-        Arc::new(store.await.unwrap())
+        Arc::new(connect_bounded(&self.settings(), unused_clients, interactions).await)
     }
 
     async fn pass(&self, seconds: u64) {
-        let mut command = cmd("EVAL");
-        command.arg(AGE).arg(0).arg(seconds);
-        let aged: Result<(), _> = command.query_async(&mut self.admin().await).await;
-        aged.unwrap();
+        age(&self.redis, seconds).await;
     }
 }
 

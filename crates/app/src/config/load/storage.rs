@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use domain::secret::SecretString;
 use store::redis::RedisAddress;
 
 use crate::{
@@ -34,6 +35,8 @@ pub(super) fn store(reader: &mut Reader<'_>, on_dyno: bool) -> Option<StoreConfi
         &variable::MCP_AUTH_PROXY_REDIS_CA,
         &variable::MCP_AUTH_PROXY_REDIS_CERT,
         &variable::MCP_AUTH_PROXY_REDIS_KEY,
+        &variable::MCP_AUTH_PROXY_SENTINEL_USERNAME,
+        &variable::MCP_AUTH_PROXY_SENTINEL_PASSWORD,
     ] {
         warn_idle(reader, idle, "no Redis is configured");
     }
@@ -101,7 +104,7 @@ fn redis(
     );
     let ca_file = reader.value(&variable::MCP_AUTH_PROXY_REDIS_CA, values::file);
     let identity_files = identity_files(reader);
-    let address = address?;
+    let address = sentinel_login(reader, address?);
     if !address.is_tls() {
         for idle in [
             &variable::MCP_AUTH_PROXY_REDIS_TLS,
@@ -122,6 +125,21 @@ fn redis(
         ca_file,
         identity_files,
     })
+}
+
+fn sentinel_login(reader: &mut Reader<'_>, address: RedisAddress) -> RedisAddress {
+    let [username, password] = [
+        &variable::MCP_AUTH_PROXY_SENTINEL_USERNAME,
+        &variable::MCP_AUTH_PROXY_SENTINEL_PASSWORD,
+    ];
+    if !address.is_sentinel() {
+        for idle in [username, password] {
+            warn_idle(reader, idle, "the Redis URL names no sentinels");
+        }
+    }
+    let username = reader.value(username, |text| Ok(text.to_owned()));
+    let password = reader.value(password, |text| Ok(SecretString::new(text)));
+    address.with_sentinel_login(username, password)
 }
 
 /// Both or none.

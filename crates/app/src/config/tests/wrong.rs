@@ -213,7 +213,7 @@ fn wrong_values_are_told_why() {
         (
             "MCP_AUTH_PROXY_REDIS_URL",
             "redis-sentinel://:hunter2@host",
-            "only a single server",
+            "?master=",
         ),
         ("REDIS_URL", "redis://:hun#ter2@host", "%23"),
         ("MCP_AUTH_PROXY_STORE_GRACE", "a while", "whole number"),

@@ -31,8 +31,28 @@ fn what_loses_sessions_is_said_with_what_to_do() {
     for part in ["`volatile-lru`", "`noeviction`", "appendonly", "80 %"] {
         assert!(faults.contains(part), "{part}: {faults}");
     }
-    let replicated = info("redis_version:7.2.0\naof_enabled:0\nconnected_slaves:1");
-    assert_eq!(replicated.faults(NOW), Vec::<String>::new());
+    let replicated = "redis_version:7.2.0\naof_enabled:0\nconnected_slaves:1";
+    let faults = info(replicated).faults(NOW).join("\n");
+    assert!(faults.contains("`min-replicas-to-write 1`"), "{faults}");
+    let guarded = info(&format!("{replicated}\nmin_slaves_good_slaves:1"));
+    assert_eq!(guarded.faults(NOW), Vec::<String>::new());
+}
+
+#[test]
+fn a_master_that_nothing_can_replace_is_said_where_something_should() {
+    let alone = info("redis_version:7.2.0\nconnected_slaves:0");
+    for (url, is_said) in [
+        ("redis://a", false),
+        ("redis-sentinel://a?master=m", true),
+        ("redis-cluster://a", true),
+    ] {
+        let address = RedisAddress::parse(url).unwrap();
+        assert_eq!(
+            alone.cannot_be_replaced(&address).is_some(),
+            is_said,
+            "{url}"
+        );
+    }
 }
 
 #[test]
@@ -46,7 +66,11 @@ fn servers_that_cannot_be_used_are_refused() {
         ("redis_version:7.2.4\nrole:slave", "name its master"),
         (
             "redis_version:7.2.4\ncluster_enabled:1",
-            "part of a cluster",
+            "part of a cluster; name it by `redis-cluster://`",
+        ),
+        (
+            "redis_version:7.2.4\nredis_mode:sentinel",
+            "a sentinel; name it by `redis-sentinel://`",
         ),
     ] {
         let error = info(lines).judge(&address()).unwrap_err().to_string();
