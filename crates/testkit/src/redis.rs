@@ -4,13 +4,14 @@
 mod cluster;
 mod sentinel;
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::{
@@ -21,6 +22,8 @@ use crate::{
 };
 
 pub use self::{cluster::Cluster, sentinel::Watched};
+
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A running server. What it has acknowledged outlives its end.
 #[derive(Debug)]
@@ -177,7 +180,8 @@ async fn command(port: u16, words: &[&str]) -> Result<String> {
     }
     stream.write_all(request.as_bytes()).await?;
     let mut answer = vec![0; 64 * 1024];
-    let length = stream.read(&mut answer).await?;
+    // A process that is stopped has its connections accepted all the same.
+    let length = timeout(ANSWER, stream.read(&mut answer)).await??;
     answer.truncate(length);
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -173,7 +173,8 @@ impl Link {
                 redirections += 1;
                 continue;
             }
-            if !is_passing(&failure) || Instant::now() + pause >= give_up {
+            let may_pass = is_passing(&failure, self.topology.may_fail_over());
+            if !may_pass || Instant::now() + pause >= give_up {
                 return Err(failure);
             }
             sleep(pause).await;
@@ -290,10 +291,11 @@ fn key_of(command: &Cmd) -> Option<&[u8]> {
     }
 }
 
-/// Whether the same command may be answered in a moment, here or by another server.
-fn is_passing(failure: &RedisError) -> bool {
+/// Whether the same command may be answered in a moment, here or by another server. One that is
+/// silent is asked again only where another may take its place.
+fn is_passing(failure: &RedisError, may_fail_over: bool) -> bool {
     if failure.is_timeout() {
-        return false;
+        return may_fail_over;
     }
     let kind = failure.kind();
     let is_passing = matches!(

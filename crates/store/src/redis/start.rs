@@ -162,25 +162,26 @@ pub(super) async fn connect(
 
 /// A step of the start that failed.
 struct Failure {
-    /// Whether it was about who holds what, not one of those who do.
-    is_look: bool,
+    /// At which master; none where it was about who they are.
+    master: Option<Place>,
     error: RedisError,
 }
 
 /// What each master says of itself.
 async fn masters(link: &Link) -> Result<Vec<(Place, Info)>, Failure> {
-    let failure = |is_look| move |error| Failure { is_look, error };
-    let map = link.look().await.map_err(failure(true))?;
+    let failure = |master: Option<Place>| move |error| Failure { master, error };
+    let map = link.look().await.map_err(failure(None))?;
     if !map.is_complete() {
         let kind = ErrorKind::Server(ServerErrorKind::ClusterDown);
         let error = RedisError::from((kind, "some slots of the cluster have no master"));
-        return Err(failure(true)(error));
+        return Err(failure(None)(error));
     }
     let mut masters = Vec::new();
     for shard in &map.shards {
+        let place = shard.server.place.clone();
         let info = link.ask_at::<String>(&shard.server, &cmd("INFO")).await;
-        let info = Info::parse(&info.map_err(failure(false))?);
-        masters.push((shard.server.place.clone(), info));
+        let info = info.map_err(failure(Some(place.clone())))?;
+        masters.push((place, Info::parse(&info)));
     }
     Ok(masters)
 }
@@ -192,8 +193,23 @@ fn judge_failure(
     failure: &Failure,
     is_last: bool,
 ) -> Option<ConnectError> {
-    let Failure { is_look, error } = failure;
-    let reason = link.describe(error);
+    let Failure { master, error } = failure;
+    let is_look = master.is_none();
+    let reason = match (master, &address.arrangement) {
+        (Some(master), Arrangement::Sentinel(_)) => {
+            format!(
+                "{} at {master}, whom they name as the master",
+                link.describe(error)
+            )
+        }
+        (Some(master), Arrangement::Cluster) => {
+            format!(
+                "{} at {master}, a master of the cluster",
+                link.describe(error)
+            )
+        }
+        _ => link.describe(error),
+    };
     let unfit = |what, instead| ConnectError::Unfit {
         address: address.to_string(),
         what,
@@ -204,7 +220,7 @@ fn judge_failure(
         return is_last.then_some(ConnectError::UnknownMaster { address: named });
     }
     if is_refusal(error) {
-        return Some(if *is_look && address.is_sentinel() {
+        return Some(if is_look && address.is_sentinel() {
             ConnectError::SentinelRefused {
                 address: named,
                 reason,
@@ -222,7 +238,7 @@ fn judge_failure(
             reason,
         });
     }
-    if *is_look && error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) {
+    if is_look && error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) {
         // `unknown command 'SENTINEL'`, `This instance has cluster support disabled`
         if address.is_sentinel() && reason.to_ascii_lowercase().contains("unknown command") {
             return Some(unfit(

@@ -122,10 +122,16 @@ impl Topology {
 
     /// How long a command is tried.
     pub(super) fn patience(&self) -> Duration {
-        match self.finder {
-            Finder::Fixed(_) => RETRIES,
-            Finder::Sentinel(_) | Finder::Cluster(_) => FAILOVER_RETRIES,
+        if self.may_fail_over() {
+            FAILOVER_RETRIES
+        } else {
+            RETRIES
         }
+    }
+
+    /// Whether another server may take the place of one.
+    pub(super) fn may_fail_over(&self) -> bool {
+        !matches!(self.finder, Finder::Fixed(_))
     }
 
     /// Who holds what, as far as is known; looks where there is doubt.

@@ -281,6 +281,34 @@ fn a_server_for_sessions_is_named_by_either_variable() {
 }
 
 #[test]
+fn sentinels_have_a_login_of_their_own_that_nobody_reads() {
+    let url = (
+        "MCP_AUTH_PROXY_REDIS_URL",
+        "redis-sentinel://:hunter2@a,b/1?master=main",
+    );
+    let environment = [
+        url,
+        ("MCP_AUTH_PROXY_SENTINEL_USERNAME", "proxy"),
+        ("MCP_AUTH_PROXY_SENTINEL_PASSWORD", "hunter3"),
+    ];
+    let plain = config(&[url]);
+    let config = config(&environment);
+    let StoreConfig::Redis(redis) = &config.store else {
+        panic!("Redis is named");
+    };
+    let StoreConfig::Redis(without) = &plain.store else {
+        panic!("Redis is named");
+    };
+    let shown = "redis-sentinel://a:26379,b:26379/1?master=main";
+    assert_eq!(redis.address.to_string(), shown);
+    assert_ne!(redis.address, without.address, "the login counts");
+    let told = explain::render(&config);
+    for text in [told, format!("{redis:?}")] {
+        assert!(!text.contains("hunter"), "{text}");
+    }
+}
+
+#[test]
 fn state_lies_where_the_platform_has_it() {
     let directory = |environment: &Environment| {
         let (config, _) = loaded_from(environment);

@@ -212,11 +212,13 @@ fn what_has_no_effect_without_redis_or_with_it_is_told() {
     let (config, warnings) = warned(&[
         ("REDIS_URL", "redis://localhost"),
         ("MCP_AUTH_PROXY_REDIS_TLS", "insecure"),
+        ("MCP_AUTH_PROXY_SENTINEL_USERNAME", "proxy"),
         ("MCP_AUTH_PROXY_DATA_DIR", "x"),
     ]);
     assert!(matches!(config.store, StoreConfig::Redis(_)));
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[1].contains("kept in Redis"), "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0].contains("names no sentinels"), "{warnings:?}");
+    assert!(warnings[2].contains("kept in Redis"), "{warnings:?}");
 }
 
 #[test]

@@ -193,6 +193,27 @@ async fn listening_follows_the_master() {
     while next(&mut sounds).await != Sound::Ended(grant(1)) {}
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_hangs_is_left_and_misleads_nobody_when_it_goes_on() {
+    let mut watched = guarded().await;
+    let settings = settings(&watched.url(), "oidc:");
+    let store = connect(&settings).await.unwrap();
+    open(&store, 0).await;
+    watched.servers()[0].process().freeze().unwrap();
+    let successor = watched.other_master(0).await.unwrap();
+    open(&store, 1).await;
+    watched.servers()[0].process().thaw().unwrap();
+    for number in 2..50 {
+        open(&store, number).await;
+        let stored = store.load_grant(&grant(number)).await.unwrap();
+        assert!(stored.is_some(), "{number}");
+    }
+    says(&watched.servers()[0], "role", "slave").await;
+    assert_eq!(watched.master().await.unwrap(), successor);
+    let stored = store.load_grant(&grant(1)).await.unwrap();
+    assert!(stored.is_some());
+}
+
 #[tokio::test]
 async fn a_sentinel_that_is_cut_off_or_gone_misleads_nobody() {
     let mut watched = guarded().await;
@@ -220,7 +241,10 @@ async fn a_sentinel_that_is_cut_off_or_gone_misleads_nobody() {
 
 #[tokio::test]
 async fn sentinels_have_a_login_of_their_own() {
-    let lines = "requirepass watchers-word";
+    // No more than is needed.
+    let lines = "requirepass watchers-word\n\
+        user proxy on >proxys-own-word -@all +hello +client \
+        +sentinel|get-master-addr-by-name +sentinel|master";
     let watched = Watched::start(0, 1, &[], lines).await.unwrap();
     let mut settings = settings(&watched.url(), "oidc:");
     let refused = connect(&settings).await.unwrap_err();
@@ -236,11 +260,16 @@ async fn sentinels_have_a_login_of_their_own() {
     let text = format!("{refused} {refused:?} {settings:?}");
     assert!(text.contains("MCP_AUTH_PROXY_SENTINEL_PASSWORD"), "{text}");
     assert!(!text.contains("not-the-word"), "{text}");
-    settings.address = settings
-        .address
-        .with_sentinel_login(None, with("watchers-word"));
-    let store = connect(&settings).await.unwrap();
-    assert_eq!(store.load_grant(&GRANT).await.unwrap(), None);
+    for (username, password) in [
+        (None, "watchers-word"),
+        (Some("proxy".to_owned()), "proxys-own-word"),
+    ] {
+        settings.address = settings
+            .address
+            .with_sentinel_login(username, with(password));
+        let store = connect(&settings).await.unwrap();
+        assert_eq!(store.load_grant(&GRANT).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]
