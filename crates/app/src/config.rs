@@ -8,8 +8,8 @@ use std::{
 };
 
 use domain::{
-    base_url::BaseUrl, client::ClientDomains, redirect_uri::AllowedRedirectHosts, scope::ScopeSet,
-    secret::SecretString,
+    base_url::BaseUrl, client::ClientDomains, rate::Rate, redirect_uri::AllowedRedirectHosts,
+    scope::ScopeSet, secret::SecretString,
 };
 use gateway::process::Command;
 use ipnet::IpNet;
@@ -158,6 +158,8 @@ pub(crate) struct Config {
     pub(crate) max_body: usize,
     /// Silence of an event stream after which it gets a comment line; zero is never.
     pub(crate) sse_keepalive: Duration,
+    /// Requests that one session may make at the MCP endpoint.
+    pub(crate) session_requests: Option<Rate>,
     /// Bound for open requests and streams after SIGTERM.
     pub(crate) drain: Duration,
     /// Browser origins let in at the MCP endpoint besides ours and loopback.

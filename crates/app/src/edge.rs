@@ -93,10 +93,10 @@ impl Edge {
     ) -> Response<EdgeBody> {
         let forwarded =
             context::Forwarded::read(request.headers(), peer.ip(), &self.trusted_proxies);
-        let context = RequestContext {
-            id: context::request_id(request.headers(), &forwarded, self.random.as_ref()),
-            address: forwarded.address(),
-        };
+        let context = RequestContext::new(
+            context::request_id(request.headers(), &forwarded, self.random.as_ref()),
+            forwarded.address(),
+        );
         let id = HeaderValue::from_str(&context.id);
         let mut response = self.dispatch(request, context, &forwarded).await;
         let headers = response.headers_mut();

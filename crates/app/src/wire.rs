@@ -97,6 +97,7 @@ pub(crate) fn assemble(
             strict_offline_access: config.strict_offline_access,
             cache_bytes: config.cache_bytes,
             store_grace: config.store_grace,
+            session_requests: config.session_requests,
         },
         Arc::clone(store),
         providers.iter().map(IdentityProvider::refresher).collect(),

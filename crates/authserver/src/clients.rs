@@ -27,7 +27,7 @@ use self::{
 use crate::{
     Settings,
     flow::guesses::SecretGuesses,
-    limits::{RequestLimits, TooMany},
+    limits::{RequestLimits, TooMany, meter::Meter},
     server::Limits,
 };
 
@@ -103,7 +103,12 @@ pub(crate) enum FindError {
 // === impl Clients ===
 
 impl Clients {
-    pub(crate) fn new(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        meter: &Arc<Meter>,
+    ) -> Self {
         let preregistered = settings
             .clients
             .iter()
@@ -125,8 +130,8 @@ impl Clients {
             documents,
             keys,
             audiences: settings.assertion_audiences(),
-            assertions: RequestLimits::new(ASSERTIONS),
-            secret_guesses: SecretGuesses::default(),
+            assertions: RequestLimits::new("assertions", ASSERTIONS, Arc::clone(meter)),
+            secret_guesses: SecretGuesses::new(Arc::clone(meter)),
             store,
             clock,
             extended: Cache::new(REMEMBERED),
@@ -300,7 +305,7 @@ impl Clients {
     /// # Errors
     /// If it has shown very many of late.
     pub(crate) fn charge_assertion(&self, network: ClientNetwork) -> Result<(), TooMany> {
-        self.assertions.charge(network)
+        self.assertions.charge_here(network)
     }
 
     /// Judges a secret that an operator chose, and that may be short enough to be guessed. Whoever
@@ -309,21 +314,14 @@ impl Clients {
     ///
     /// # Errors
     /// If the network has to wait.
-    pub(crate) fn guess<T, E>(
+    pub(crate) async fn guess<T, E>(
         &self,
         client: &ClientId,
         network: ClientNetwork,
         judge: impl FnOnce() -> Result<T, E>,
     ) -> Result<Result<T, E>, TooMany> {
-        let guess = self
-            .secret_guesses
-            .begin((client.clone(), network), self.now())
-            .map_err(|retry_after| TooMany { retry_after })?;
-        let judged = judge();
-        if judged.is_ok() {
-            self.secret_guesses.was_right(guess);
-        }
-        Ok(judged)
+        let asker = (client, network);
+        self.secret_guesses.judge(asker, self.now(), judge).await
     }
 
     /// Whether the configuration names the client.

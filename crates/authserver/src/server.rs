@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::{Body, Bytes},
+    middleware,
 };
 use domain::{
     base_url::BaseUrl,
@@ -26,8 +27,8 @@ use store::Store;
 use crate::{
     clients::{Clients, documents::ClientDocumentSettings},
     endpoint::{self, KeyDocument, error},
-    flow::{guesses::CodeGuesses, login::throttle::LoginThrottle},
-    limits::RequestLimits,
+    flow::{guesses::CodeGuesses, login::throttle::LoginGuesses},
+    limits::{self, RequestLimits, meter::Meter},
     pages::Pages,
     per_keys::PerKeys,
 };
@@ -137,7 +138,7 @@ pub struct AuthServer {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) clients: Clients,
     pub(crate) limits: RequestLimits,
-    pub(crate) guesses: LoginThrottle,
+    pub(crate) guesses: LoginGuesses,
     pub(crate) code_guesses: CodeGuesses,
 }
 
@@ -205,8 +206,9 @@ impl AuthServer {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let clients = Clients::new(&settings, Arc::clone(&store), Arc::clone(&clock));
-        let limits = RequestLimits::new(settings.limits);
+        let meter = Arc::new(Meter::new(&store, &keys, settings.base_url.issuer()));
+        let clients = Clients::new(&settings, Arc::clone(&store), Arc::clone(&clock), &meter);
+        let limits = RequestLimits::new("requests", settings.limits, Arc::clone(&meter));
         Self {
             settings,
             store,
@@ -219,8 +221,8 @@ impl AuthServer {
             random,
             clients,
             limits,
-            guesses: LoginThrottle::default(),
-            code_guesses: CodeGuesses::default(),
+            guesses: LoginGuesses::new(Arc::clone(&meter)),
+            code_guesses: CodeGuesses::new(meter),
         }
     }
 }
@@ -244,5 +246,7 @@ pub fn router(server: Arc<AuthServer>) -> Router {
             )
             .nest(&prefix, browsers)
     };
-    router.fallback_service(endpoint::fallback(server))
+    router
+        .layer(middleware::from_fn(limits::tell_standing))
+        .fallback_service(endpoint::fallback(server))
 }

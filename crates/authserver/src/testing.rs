@@ -95,7 +95,7 @@ pub(crate) struct Answer {
 }
 
 /// Time as the test says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ManualClock(AtomicU64);
 
 /// Randomness of the system.
@@ -171,10 +171,10 @@ impl TestServer {
     }
 
     pub(crate) async fn send_from(&self, address: &str, mut request: Request<Body>) -> Answer {
-        request.extensions_mut().insert(RequestContext {
-            id: "request-1".into(),
-            address: address.parse().unwrap(),
-        });
+        request.extensions_mut().insert(RequestContext::new(
+            "request-1".into(),
+            address.parse().unwrap(),
+        ));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Answer {
@@ -388,6 +388,7 @@ fn grant_settings(setup: &Setup) -> GrantSettings {
         strict_offline_access: false,
         cache_bytes: 1 << 20,
         store_grace: Duration::from_secs(60),
+        session_requests: None,
     }
 }
 

@@ -27,6 +27,18 @@ impl ClientNetwork {
         self.0
     }
 
+    /// The first of the wider network, a /48, that whoever rents IPv6 addresses commonly gets: 65,536
+    /// networks of one hand. An IPv4 address has none.
+    pub fn site(self) -> Option<IpAddr> {
+        match self.0 {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => {
+                let [a, b, c, ..] = address.segments();
+                Some(IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
+            }
+        }
+    }
+
     /// Bytes that name the network, to be hashed with a key.
     pub fn to_bytes(self) -> Vec<u8> {
         match self.0 {

@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod oauth_error;
 pub mod pkce;
 pub mod random;
+pub mod rate;
 pub mod redirect_uri;
 pub mod request;
 pub mod resource;

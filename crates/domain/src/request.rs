@@ -3,9 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use crate::address::ClientNetwork;
+use crate::{address::ClientNetwork, rate::Standing};
 
 /// Travels with each request, as an extension, from the edge to whoever answers.
 #[derive(Clone, Debug)]
@@ -14,12 +17,43 @@ pub struct RequestContext {
     pub id: Arc<str>,
     /// The asker's address: the peer's, or the one a trusted proxy names.
     pub address: IpAddr,
+    /// Whether it was counted.
+    pub counted: Counted,
 }
 
+/// How its asker stands in a budget, once the request was counted. All copies share it.
+#[derive(Clone, Debug, Default)]
+pub struct Counted(Arc<Mutex<Option<Standing>>>);
+
+// === impl RequestContext ===
+
 impl RequestContext {
+    /// A request that nobody has counted yet.
+    pub fn new(id: Arc<str>, address: IpAddr) -> Self {
+        Self {
+            id,
+            address,
+            counted: Counted::default(),
+        }
+    }
+
     /// The network that the asker's address stands for in limits and rules.
     pub fn network(&self) -> ClientNetwork {
         ClientNetwork::of(self.address)
+    }
+}
+
+// === impl Counted ===
+
+impl Counted {
+    /// Notes it; the last time counts.
+    pub fn note(&self, standing: Standing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+    }
+
+    /// How the asker stands, if the request was counted.
+    pub fn standing(&self) -> Option<Standing> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use domain::scope::ScopeSet;
+use domain::{
+    rate::{Standing, whole_seconds},
+    scope::ScopeSet,
+};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{
@@ -24,6 +27,9 @@ pub(crate) const ENDPOINT_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, 
 /// Methods that pass at a public path.
 pub(crate) const PUBLIC_METHODS: &str = "GET, HEAD";
 
+const TOO_MANY: &str = "This session sends more requests than the operator of the proxy before this \
+    MCP server allows; wait as long as Retry-After says";
+
 /// Why a request is not answered by the MCP server.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -43,6 +49,8 @@ pub(crate) enum Refusal {
     Browser(ChallengePlace, ConnectPage),
     /// A token was shown that opens nothing.
     InvalidToken(ChallengePlace, Cow<'static, str>),
+    /// The session has made more requests than it may.
+    TooMany(Standing),
     /// A passing fault: the token is not judged.
     Later(&'static str, Duration),
     /// The identity token cannot be sent.
@@ -132,16 +140,14 @@ impl Refusal {
                     oauth_error(StatusCode::UNAUTHORIZED, error.code, &error.description);
                 with_challenge(response, &place, Some(&error))
             }
-            Self::Later(description, after) => {
-                let mut response =
-                    rpc_error(StatusCode::SERVICE_UNAVAILABLE, description, reference);
-                // Whole seconds, and a client that comes back at once only finds the same.
-                let seconds = after.as_millis().div_ceil(1000).max(1);
-                if let Ok(value) = HeaderValue::try_from(seconds.to_string()) {
-                    set(&mut response, RETRY_AFTER, value);
-                }
-                response
-            }
+            Self::TooMany(standing) => later(
+                rpc_error(StatusCode::TOO_MANY_REQUESTS, TOO_MANY, reference),
+                standing.resets_in,
+            ),
+            Self::Later(description, after) => later(
+                rpc_error(StatusCode::SERVICE_UNAVAILABLE, description, reference),
+                after,
+            ),
             Self::UnsendableToken => rpc_error(
                 StatusCode::BAD_GATEWAY,
                 "The identity provider's access token cannot stand in an HTTP header, so it cannot be passed on to the MCP server",
@@ -150,6 +156,13 @@ impl Refusal {
             Self::Upstream(error) => upstream_error(&error, reference),
         }
     }
+}
+
+/// Whole seconds, and a client that comes back at once only finds the same.
+fn later(mut response: Response<GatewayBody>, after: Duration) -> Response<GatewayBody> {
+    let seconds = whole_seconds(after).max(1);
+    set(&mut response, RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 fn upstream_error(error: &UpstreamError, reference: &str) -> Response<GatewayBody> {

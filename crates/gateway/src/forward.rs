@@ -145,6 +145,9 @@ impl Gateway {
         if let Ok(id) = HeaderValue::from_str(&context.id) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
+        if let Some(standing) = context.counted.standing() {
+            headers::tell_standing(&standing, response.headers_mut());
+        }
         if let Some(origin) = origin {
             origin::allow(origin, response.headers_mut());
         }
@@ -184,6 +187,11 @@ impl Gateway {
             return Ok(Answer::Own(preflight(&call.parts.headers)));
         }
         let session = self.authenticate(server, below, &call).await?;
+        if let Some(charged) = session.charge() {
+            let standing = charged.unwrap_or_else(|refused| refused);
+            call.context.counted.note(standing);
+            charged.map_err(Refusal::TooMany)?;
+        }
         log.set_session(session.clone());
         let place = || server.place(below, self.settings.challenge_scopes.clone());
         let mut identity = session

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
-use domain::{base_url::BaseUrl, id::ClientId, request::RequestContext};
+use domain::{base_url::BaseUrl, id::ClientId, rate::Standing, request::RequestContext};
 use grants::IdentityToken;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
@@ -24,6 +24,8 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// Tells routers in front of us not to gather an event stream.
 pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const X_AUTHORIZATION_SCOPE: HeaderName = HeaderName::from_static("x-authorization-scope");
 const X_DYNAMIC_CLIENT_ID: HeaderName = HeaderName::from_static("x-dynamic-client-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -76,6 +78,19 @@ pub(crate) struct IdentityHeaders {
 /// The identity token holds characters that no header can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnsendableToken;
+
+/// Tells a client how its session stands (draft-ietf-httpapi-ratelimit-headers). Both are lists: a
+/// budget of the MCP server's own stays beside it.
+pub(crate) fn tell_standing(standing: &Standing, answer: &mut HeaderMap) {
+    for (name, text) in [
+        (RATELIMIT_POLICY, standing.policy_header()),
+        (RATELIMIT, standing.header()),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            answer.append(name, value);
+        }
+    }
+}
 
 // === impl IdentityHeaders ===
 

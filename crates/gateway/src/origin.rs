@@ -19,7 +19,8 @@ use crate::answer::ENDPOINT_METHODS;
 
 /// Response headers that a page's script may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "WWW-Authenticate, Mcp-Session-Id, Mcp-Protocol-Version, Retry-After, X-Request-Id",
+    "WWW-Authenticate, Mcp-Session-Id, Mcp-Protocol-Version, Retry-After, RateLimit, \
+     RateLimit-Policy, X-Request-Id",
 );
 const METHODS: HeaderValue = HeaderValue::from_static(ENDPOINT_METHODS);
 /// How long a browser may remember a preflight, in seconds; the longest that Chromium honours.

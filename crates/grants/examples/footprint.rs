@@ -306,6 +306,7 @@ fn settings() -> GrantSettings {
         strict_offline_access: false,
         cache_bytes: 1 << 34,
         store_grace: Duration::from_secs(60),
+        session_requests: None,
     }
 }
 

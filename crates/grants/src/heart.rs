@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     audit::EndReason,
     cache::Registry,
+    calls::Calls,
     hearing::{CERTAIN, Hearing},
     inspect::{InspectError, Inspection},
     line::Moment,
@@ -46,6 +47,8 @@ pub(crate) struct Heart {
     pub(crate) tasks: TaskTracker,
     pub(crate) registry: Arc<Registry>,
     pub(crate) pace: Pace,
+    /// Where calls are bounded.
+    pub(crate) calls: Option<Calls>,
 }
 
 // === impl Grants ===
@@ -86,6 +89,9 @@ impl Grants {
             .into_iter()
             .map(|provider| (provider.issuer().to_owned(), provider))
             .collect();
+        let calls = settings
+            .session_requests
+            .map(|rate| Calls::new(rate, &store, &tasks));
         Self {
             heart: Arc::new(Heart {
                 settings,
@@ -96,6 +102,7 @@ impl Grants {
                 tasks,
                 registry,
                 pace,
+                calls,
             }),
         }
     }

@@ -9,6 +9,7 @@
 mod audit;
 mod authenticate;
 mod cache;
+mod calls;
 mod device;
 mod hearing;
 mod heart;

@@ -94,7 +94,7 @@ impl Machines {
     }
 }
 
-async fn connect(redis: &Redis, random: Arc<dyn Random>) -> RedisStore {
+pub(crate) async fn connect(redis: &Redis, random: Arc<dyn Random>) -> RedisStore {
     let settings = RedisSettings {
         address: RedisAddress::parse(&redis.url()).unwrap(),
         tls: RedisTls::default(),

@@ -6,6 +6,7 @@ use domain::{
     address::ClientNetwork,
     id::{ClientId, GrantId, Subject},
     pkce::{CodeChallenge, CodeVerifier},
+    rate::Rate,
     resource::Resource,
     scope::ScopeSet,
     secret::SecretString,
@@ -38,6 +39,8 @@ pub struct GrantSettings {
     pub cache_bytes: u64,
     /// How long sessions in memory go on while a store that others write to is away.
     pub store_grace: Duration,
+    /// How many requests one session may make at the MCP endpoint; `None` is without a bound.
+    pub session_requests: Option<Rate>,
 }
 
 // === impl GrantSettings ===

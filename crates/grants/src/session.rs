@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use domain::{
     id::{ClientId, GrantId, Subject},
+    rate::Standing,
     scope::ScopeSet,
     secret::SecretString,
     time::Timestamp,
@@ -83,6 +84,15 @@ impl Session {
     /// Which of our scopes the token has.
     pub fn scopes(&self) -> &ScopeSet {
         &self.live.facts.scopes
+    }
+
+    /// Counts a request of the session; `None` where there is no bound.
+    ///
+    /// # Errors
+    /// If the session has used up its budget: with when it may go on.
+    pub fn charge(&self) -> Option<Result<Standing, Standing>> {
+        let calls = self.heart.calls.as_ref()?;
+        Some(calls.charge(self.live.id))
     }
 
     /// The identity token, refreshed ahead of its end. At once where it is fresh; where a refresh

@@ -107,6 +107,7 @@ pub(crate) fn settings() -> GrantSettings {
         strict_offline_access: false,
         cache_bytes: 1 << 20,
         store_grace: Duration::from_secs(MINUTE),
+        session_requests: None,
     }
 }
 

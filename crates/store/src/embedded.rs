@@ -6,6 +6,7 @@
 //! commits what is queued, so that many waiters share one flush.
 
 mod backup;
+mod budgets;
 mod clients;
 mod devices;
 mod grants;

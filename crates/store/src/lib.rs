@@ -13,6 +13,7 @@ pub mod seal;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+mod budgets;
 mod clients;
 #[cfg(test)]
 mod contract;
@@ -23,6 +24,7 @@ mod interactions;
 pub mod model;
 mod stored;
 
+pub use budgets::{BudgetKey, BudgetStore, Charged};
 pub use clients::ClientStore;
 pub use devices::DeviceStore;
 pub use grants::{Ears, GrantStore, LeaseHolder};
@@ -61,7 +63,7 @@ impl Bounds {
 
 /// What the proxy remembers. Every method is one atomic step; absent is `Ok(None)`; what has
 /// expired is absent. A write that was answered is durable.
-pub trait Store: ClientStore + InteractionStore + GrantStore + DeviceStore {
+pub trait Store: ClientStore + InteractionStore + GrantStore + DeviceStore + BudgetStore {
     /// Whether other processes write to this store too.
     fn is_shared(&self) -> bool;
 }

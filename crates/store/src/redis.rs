@@ -6,6 +6,7 @@
 //! configured to make it: `start` looks at that.
 
 mod address;
+mod budgets;
 mod clients;
 mod devices;
 mod grants;

@@ -1,5 +1,6 @@
 //! A store that a test can take away.
 
+mod budgets;
 mod clients;
 mod devices;
 mod grants;

@@ -125,6 +125,7 @@ pub(super) fn load(
         strict_offline_access: issuing.strict_offline_access,
         max_body: limits.max_body,
         sse_keepalive: limits.sse_keepalive,
+        session_requests: limits.session_requests,
         drain: limits.drain,
         allowed_origins: limits.allowed_origins,
         allowed_redirect_hosts: issuing.allowed_redirect_hosts,

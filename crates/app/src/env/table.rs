@@ -567,7 +567,8 @@ variables! {
     /// How many requests one client address may make in a window.
     ///
     /// Counted are the beginnings of logins, registrations and refused requests; never token
-    /// requests that succeed, discovery, or MCP traffic. IPv6 addresses count by /64. 0 refuses
+    /// requests that succeed, discovery, or MCP traffic. IPv6 addresses count by /64, and all of a
+    /// /48 together have 16 times as much. Machines that share a store count together. 0 refuses
     /// every counted request, as it did before; a text that is no number is no bound.
     MAX_REQUESTS {
         group: Group::Limits,
@@ -582,6 +583,18 @@ variables! {
         default: "60000",
         allowed: "a number of milliseconds, 1 or more",
         example: "60000",
+    }
+
+    /// How many requests one session may make at the MCP endpoint in a minute.
+    ///
+    /// A session is one login of one client. Who has used that up gets 429 and is let in bit by bit,
+    /// as `Retry-After` says. Machines that share a store count together, about: each lets a quarter of
+    /// it be used before it tells the others.
+    MCP_AUTH_PROXY_MCP_REQUESTS {
+        group: Group::Limits,
+        default: "no bound",
+        allowed: "a whole number from 1 to 1000000",
+        example: "600",
     }
 
     /// The size up to which a request body is kept for one retry.

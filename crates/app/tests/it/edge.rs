@@ -278,6 +278,36 @@ async fn a_made_up_forwarded_address_is_not_believed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn each_trusted_hop_is_stepped_over_and_no_further() -> Result<()> {
+    let stage = Stage::builder()?
+        .behind_router()?
+        .env("MCP_AUTH_PROXY_TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8")
+        .env("MAX_REQUESTS", "3")
+        .env("MAX_REQUESTS_WINDOW", "6000000")
+        .open()
+        .await?;
+    let url = Url::parse(&format!("http://127.0.0.1:{}/reg", stage.proxy.port()))?;
+    // What the client claims, its address, and two proxies of ours; the last one is the peer.
+    let register = async |claim: u8, client: &str| {
+        let chain = format!("198.51.100.{claim}, {client}, 10.0.0.7, 10.1.2.3");
+        let request = Http::direct()?
+            .post(&url)
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-for", chain)
+            .json(&json!({ "redirect_uris": ["https://client.example/cb"] }));
+        let reply = Reply::to(request).await?;
+        stage.witness.remember_members(&reply.json()?);
+        anyhow::Ok(reply.status.as_u16())
+    };
+    for claim in 0..3 {
+        assert_eq!(register(claim, "203.0.113.50").await?, 201);
+    }
+    assert_eq!(register(3, "203.0.113.50").await?, 429);
+    assert_eq!(register(3, "203.0.113.51").await?, 201);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_cookie_is_bound_to_the_host() -> Result<()> {
     let stage = Stage::builder()?.behind_router()?.open().await?;
     let client = stage.client().await?;

@@ -56,6 +56,7 @@ mod heroku;
 mod identity_life;
 mod keys;
 mod libraries;
+mod limits;
 mod local_identity;
 mod moves;
 mod pages;

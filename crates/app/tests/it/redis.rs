@@ -17,18 +17,23 @@ use testkit::{
 use crate::harness::{Proxy, SOON, Stage, ping};
 
 /// A stage whose proxy keeps its sessions on a server, and a second proxy on the same.
-struct Twins {
-    first: Stage,
-    second: Proxy,
-    redis: Redis,
+pub(crate) struct Twins {
+    pub(crate) first: Stage,
+    pub(crate) second: Proxy,
+    pub(crate) redis: Redis,
 }
 
 // === impl Twins ===
 
 impl Twins {
     async fn open(access_ttl: u64) -> Result<Self> {
+        Self::open_with(access_ttl, &[]).await
+    }
+
+    /// The same with further variables for both.
+    pub(crate) async fn open_with(access_ttl: u64, variables: &[(&str, &str)]) -> Result<Self> {
         let redis = Redis::start().await?;
-        let (first, second) = pair(&redis.url(), access_ttl).await?;
+        let (first, second) = pair(&redis.url(), access_ttl, variables).await?;
         Ok(Self {
             first,
             second,
@@ -51,20 +56,28 @@ impl Twins {
 }
 
 /// A stage whose proxy keeps its sessions there, and a second proxy.
-async fn pair(redis_url: &str, access_ttl: u64) -> Result<(Stage, Proxy)> {
-    let first = Stage::builder()?
+async fn pair(
+    redis_url: &str,
+    access_ttl: u64,
+    variables: &[(&str, &str)],
+) -> Result<(Stage, Proxy)> {
+    let mut first = Stage::builder()?
         .env("MCP_AUTH_PROXY_REDIS_URL", redis_url)
-        .access_ttl(access_ttl)
-        .open()
-        .await?;
+        .access_ttl(access_ttl);
+    for (name, value) in variables {
+        first = first.env(name, value);
+    }
+    let first = first.open().await?;
     let public = first.proxy.url("")?;
-    let second = Proxy::builder(&first.witness)?
+    let mut second = Proxy::builder(&first.witness)?
         .serving(public.as_str().trim_end_matches('/'))?
         .env("MCP_AUTH_PROXY_REDIS_URL", redis_url)
         .server(first.recorder.url())
-        .provider(&first.provider)
-        .start()
-        .await?;
+        .provider(&first.provider);
+    for (name, value) in variables {
+        second = second.env(name, value);
+    }
+    let second = second.start().await?;
     Ok((first, second))
 }
 

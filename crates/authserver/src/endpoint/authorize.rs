@@ -38,17 +38,17 @@ pub(super) async fn begin(
     mut visit: Visit,
     RawQuery(query): RawQuery,
 ) -> Response {
-    if let Err(trouble) = server.charge(&mut visit) {
-        return server.tell(&visit, trouble);
+    if let Err(trouble) = server.charge(&mut visit).await {
+        return server.tell(&visit, trouble).await;
     }
     let parameters = match Parameters::parse(query.unwrap_or_default().as_bytes()) {
         Ok(parameters) => parameters,
-        Err(error) => return server.tell(&visit, unreadable(&error)),
+        Err(error) => return server.tell(&visit, unreadable(&error)).await,
     };
     let (parameters, way) = match pushed_parameters(&server, &parameters).await {
         Ok(Some(pushed)) => (pushed, Way::Pushed),
         Ok(None) => (parameters, Way::Direct),
-        Err(trouble) => return server.tell(&visit, trouble),
+        Err(trouble) => return server.tell(&visit, trouble).await,
     };
     let asked = Asked {
         way,
@@ -70,7 +70,10 @@ pub(super) async fn begin(
             response
         }
         Err(Refused::Answered(answer)) => redirect(&server, &visit, &answer),
-        Err(Refused::Shown(unusable)) => show(&server, &visit, unusable),
+        Err(Refused::Shown(unusable)) => {
+            let shown = show(&server, &visit, unusable);
+            server.answer(&visit, shown).await
+        }
     }
 }
 
@@ -82,11 +85,11 @@ pub(super) async fn begin_by_form(
     RawQuery(query): RawQuery,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    repeat_by_get(&server, &visit, path::AUTHORIZATION, query.as_deref(), body)
+    repeat_by_get(&server, &visit, path::AUTHORIZATION, query.as_deref(), body).await
 }
 
 /// 303 to the same place, with the form's parameters as query.
-pub(super) fn repeat_by_get(
+pub(super) async fn repeat_by_get(
     server: &AuthServer,
     visit: &Visit,
     path: &str,
@@ -95,7 +98,7 @@ pub(super) fn repeat_by_get(
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => return server.tell(visit, too_large(&rejection)),
+        Err(rejection) => return server.tell(visit, too_large(&rejection)).await,
     };
     let mut joined = form_urlencoded::Serializer::new(String::new());
     joined.extend_pairs(form_urlencoded::parse(query.unwrap_or_default().as_bytes()));
@@ -221,15 +224,13 @@ fn redirect(server: &AuthServer, visit: &Visit, answer: &Answer) -> Response {
     see_other(answer.url(server.settings.base_url.issuer()).expose())
 }
 
-fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Response {
+/// What a person is told of a request that cannot be followed.
+fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Result<Response, Trouble> {
     let cause = unusable.to_string();
     let bad_request = |heading, paragraphs: &[&str]| {
-        server.tell(
-            visit,
-            Trouble::new(StatusCode::BAD_REQUEST, heading, paragraphs, cause.as_str()),
-        )
+        Trouble::new(StatusCode::BAD_REQUEST, heading, paragraphs, cause.as_str())
     };
-    match unusable {
+    Err(match unusable {
         Unusable::ClientIdMissing => bad_request(
             "The client did not say who it is",
             &[
@@ -245,9 +246,18 @@ fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Response {
         Unusable::UnknownClient {
             client_id,
             redirect_uri,
-        } => unknown_client(server, visit, &client_id, redirect_uri.as_deref(), &cause),
+        } => {
+            let redirect_uri = redirect_uri.as_deref();
+            return Ok(unknown_client(
+                server,
+                visit,
+                &client_id,
+                redirect_uri,
+                &cause,
+            ));
+        }
         Unusable::MetadataDocument(client_id) => {
-            metadata_document(server, visit, &client_id, &cause)
+            return Ok(metadata_document(server, visit, &client_id, &cause));
         }
         Unusable::NoRedirectUri(client) => bad_request(
             "This client does not use this page",
@@ -256,7 +266,7 @@ fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Response {
                 display_name(&client)
             )],
         ),
-        Unusable::Document(fault) => server.tell(visit, Trouble::document(&fault)),
+        Unusable::Document(fault) => Trouble::document(&fault),
         Unusable::RedirectUriMissing(client) => bad_request(
             "The client did not say where to return",
             &[&format!(
@@ -271,36 +281,25 @@ fn show(server: &AuthServer, visit: &Visit, unusable: Unusable) -> Response {
                 display_name(&client)
             )],
         ),
-        Unusable::RedirectUriUnregistered(client, asked) => {
-            unregistered(server, visit, &client, &asked, &cause)
-        }
-        Unusable::RedirectHostForbidden(client, asked) => server.tell(
-            visit,
-            Trouble::new(
-                StatusCode::FORBIDDEN,
-                "This server does not send people there",
-                &[
-                    &format!(
-                        "{} wants you to return to {}, which the operator of this server has not allowed.",
-                        display_name(&client),
-                        asked.target().name()
-                    ),
-                    "Its operator can allow it with MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS.",
-                ],
-                &cause,
-            ),
+        Unusable::RedirectUriUnregistered(client, asked) => unregistered(&client, &asked, &cause),
+        Unusable::RedirectHostForbidden(client, asked) => Trouble::new(
+            StatusCode::FORBIDDEN,
+            "This server does not send people there",
+            &[
+                &format!(
+                    "{} wants you to return to {}, which the operator of this server has not allowed.",
+                    display_name(&client),
+                    asked.target().name()
+                ),
+                "Its operator can allow it with MCP_AUTH_PROXY_ALLOWED_REDIRECT_HOSTS.",
+            ],
+            &cause,
         ),
-        Unusable::Unavailable(fault) => server.tell(visit, Trouble::unavailable(&fault)),
-    }
+        Unusable::Unavailable(fault) => Trouble::unavailable(&fault),
+    })
 }
 
-fn unregistered(
-    server: &AuthServer,
-    visit: &Visit,
-    client: &Client,
-    asked: &RedirectUri,
-    cause: &str,
-) -> Response {
+fn unregistered(client: &Client, asked: &RedirectUri, cause: &str) -> Trouble {
     let known = client
         .metadata
         .redirect_uris
@@ -308,21 +307,18 @@ fn unregistered(
         .map(|uri| RedirectView::new(uri).name)
         .collect::<Vec<_>>()
         .join(", ");
-    server.tell(
-        visit,
-        Trouble::new(
-            StatusCode::BAD_REQUEST,
-            "The return address is not the client's",
-            &[
-                &format!(
-                    "{} asked to return to {}, but registered other addresses (at {known}). Nothing was sent there.",
-                    display_name(client),
-                    RedirectView::new(asked).name
-                ),
-                "If the client was changed or updated since, log this server out in it, or remove the server and add it again: then it registers its new address. If a web page or a message brought you here, close this page.",
-            ],
-            cause,
-        ),
+    Trouble::new(
+        StatusCode::BAD_REQUEST,
+        "The return address is not the client's",
+        &[
+            &format!(
+                "{} asked to return to {}, but registered other addresses (at {known}). Nothing was sent there.",
+                display_name(client),
+                RedirectView::new(asked).name
+            ),
+            "If the client was changed or updated since, log this server out in it, or remove the server and add it again: then it registers its new address. If a web page or a message brought you here, close this page.",
+        ],
+        cause,
     )
 }
 

@@ -29,9 +29,8 @@ pub(super) async fn arrive(
     visit: Visit,
     RawQuery(query): RawQuery,
 ) -> Response {
-    judge(&server, &visit, &query.unwrap_or_default())
-        .await
-        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    let judged = judge(&server, &visit, &query.unwrap_or_default()).await;
+    server.answer(&visit, judged).await
 }
 
 /// `response_mode=form_post`: a POST from the provider's site bears no cookie of ours. It is sent
@@ -43,7 +42,7 @@ pub(super) async fn arrive_by_form(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let path = server.settings.callback_path.clone();
-    repeat_by_get(&server, &visit, &path, query.as_deref(), body)
+    repeat_by_get(&server, &visit, &path, query.as_deref(), body).await
 }
 
 async fn judge(server: &AuthServer, visit: &Visit, query: &str) -> Result<Response, Trouble> {
@@ -64,7 +63,7 @@ async fn judge(server: &AuthServer, visit: &Visit, query: &str) -> Result<Respon
             // A made-up code costs the provider a request, and consent can be given anew for the
             // next one: who goes round so is counted, lest the provider hold us back for it.
             if let CallbackError::Login(..) | CallbackError::Empty(_) = error {
-                server.limits.charge(visit.context.network())?;
+                server.limits.charge(&visit.context).await?;
             }
             Err(trouble(server, error))
         }

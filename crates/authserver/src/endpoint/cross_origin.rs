@@ -12,8 +12,9 @@ use axum::{
 };
 
 /// What scripts may read besides the headers that they always may.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("WWW-Authenticate, Retry-After, X-Request-Id");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id",
+);
 /// The longest that browsers remember a preflight (Chromium caps it there).
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 /// What a preflight is told where it names no headers.

@@ -47,7 +47,7 @@ pub(super) async fn show(
 ) -> Response {
     let parameters = match Parameters::parse(query.unwrap_or_default().as_bytes()) {
         Ok(parameters) => parameters,
-        Err(error) => return server.tell(&visit, unreadable(&error)),
+        Err(error) => return server.tell(&visit, unreadable(&error)).await,
     };
     let prefilled = parameters.get("user_code");
     let view = form(&server, prefilled.unwrap_or_default(), prefilled.is_some());
@@ -67,9 +67,8 @@ pub(super) async fn submit(
     mut visit: Visit,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    judge(&server, &mut visit, body)
-        .await
-        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    let judged = judge(&server, &mut visit, body).await;
+    server.answer(&visit, judged).await
 }
 
 async fn judge(
@@ -99,7 +98,7 @@ async fn judge(
         ));
     }
     // Whatever comes of it: a wrong code is a guess, and each right one begins an interaction.
-    server.charge(visit)?;
+    server.charge(visit).await?;
     let network = visit.context.network();
     match device::enter(server, typed, &browser, network).await {
         Ok(id) => Ok(see_other(&path::of(server, path::INTERACTION, id))),

@@ -40,7 +40,7 @@ pub(super) async fn authorize(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let answer = match server.limits.charge(context.network()) {
+    let answer = match server.limits.charge(&context).await {
         Ok(()) => answer(&server, &context, &headers, body).await,
         Err(too_many) => Err(too_many.into()),
     };

@@ -191,14 +191,14 @@ impl IntoResponse for Refusal {
 impl AuthServer {
     /// Answers a refused request: logs it, and counts it against the asker where the fault is
     /// theirs. Who has used up their budget gets 429 in place of the reason.
-    pub(crate) fn refuse(
+    pub(crate) async fn refuse(
         &self,
         endpoint: &'static str,
         context: &RequestContext,
         refusal: Refusal,
     ) -> Response {
         let refusal = if refusal.is_fault_of_asker() {
-            match self.limits.charge(context.network()) {
+            match self.limits.charge(context).await {
                 Ok(()) => refusal,
                 Err(too_many) => Refusal {
                     cause: Some(refusal.error.to_string()),

@@ -50,12 +50,11 @@ pub(super) async fn show(
     mut visit: Visit,
     Segment(uid): Segment,
 ) -> Response {
-    if let Err(trouble) = server.charge(&mut visit) {
-        return server.tell(&visit, trouble);
+    if let Err(trouble) = server.charge(&mut visit).await {
+        return server.tell(&visit, trouble).await;
     }
-    render(&server, &visit, &uid)
-        .await
-        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    let judged = render(&server, &visit, &uid).await;
+    server.answer(&visit, judged).await
 }
 
 async fn render(server: &AuthServer, visit: &Visit, uid: &str) -> Result<Response, Trouble> {
@@ -86,9 +85,8 @@ pub(super) async fn confirm(
     Segment(uid): Segment,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    decide(&server, &visit, &uid, body)
-        .await
-        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    let judged = decide(&server, &visit, &uid, body).await;
+    server.answer(&visit, judged).await
 }
 
 async fn decide(
@@ -106,7 +104,7 @@ async fn decide(
     }
     // The first yes was paid for with the interaction; each further one writes anew.
     if !matches!(opened.interaction.stage, Stage::Consent) {
-        server.limits.charge(visit.context.network())?;
+        server.limits.charge(&visit.context).await?;
     }
     tracing::info!(
         request.id = %visit.context.id, client.id = %opened.interaction.request.client,
@@ -130,9 +128,8 @@ pub(super) async fn log_in(
     Segment(uid): Segment,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    check_password(&server, &visit, &uid, body)
-        .await
-        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    let judged = check_password(&server, &visit, &uid, body).await;
+    server.answer(&visit, judged).await
 }
 
 async fn check_password(
@@ -158,7 +155,7 @@ async fn check_password(
     match opened.log_in(typed).await {
         Ok(ending) => Ok(server.conclude(&ending)),
         Err(LocalLoginError::Wrong) => {
-            server.limits.charge(visit.context.network())?;
+            server.limits.charge(&visit.context).await?;
             let error = Some(WRONG_PASSWORD.to_owned());
             Ok(server.show(StatusCode::UNPROCESSABLE_ENTITY, &Login { error, ..form }))
         }
@@ -189,7 +186,7 @@ pub(super) async fn abort(
         Ok(id) => cancel(&server, &visit, id).await,
         Err(trouble) => Err(trouble),
     };
-    cancelled.unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    server.answer(&visit, cancelled).await
 }
 
 pub(super) async fn abort_by_form(
@@ -202,7 +199,7 @@ pub(super) async fn abort_by_form(
         Ok(sent) => cancel(&server, &visit, sent.id).await,
         Err(trouble) => Err(trouble),
     };
-    cancelled.unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    server.answer(&visit, cancelled).await
 }
 
 async fn cancel(

@@ -35,7 +35,10 @@ pub(super) async fn introspect(
         Ok(introspected) => render(&server, &headers, &introspected),
         Err(refusal) => Err(refusal),
     };
-    answered.unwrap_or_else(|refusal| server.refuse("introspection", &context, refusal))
+    match answered {
+        Ok(response) => response,
+        Err(refusal) => server.refuse("introspection", &context, refusal).await,
+    }
 }
 
 async fn answer(

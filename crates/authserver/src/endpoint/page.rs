@@ -241,9 +241,21 @@ impl AuthServer {
         response
     }
 
+    /// The answer, or what went wrong.
+    pub(super) async fn answer(
+        &self,
+        visit: &Visit,
+        judged: Result<Response, Trouble>,
+    ) -> Response {
+        match judged {
+            Ok(response) => response,
+            Err(trouble) => self.tell(visit, trouble).await,
+        }
+    }
+
     /// Tells a person what went wrong, and the log why.
-    pub(super) fn tell(&self, visit: &Visit, trouble: Trouble) -> Response {
-        let trouble = self.charge_for(visit, trouble);
+    pub(super) async fn tell(&self, visit: &Visit, trouble: Trouble) -> Response {
+        let trouble = self.charge_for(visit, trouble).await;
         log(visit, trouble.status, trouble.heading, &trouble.cause);
         let view = Problem {
             title: trouble.heading,
@@ -374,19 +386,19 @@ impl AuthServer {
     ///
     /// # Errors
     /// If its address has used up its budget.
-    pub(super) fn charge(&self, visit: &mut Visit) -> Result<(), Trouble> {
+    pub(super) async fn charge(&self, visit: &mut Visit) -> Result<(), Trouble> {
         visit.is_charged = true;
-        Ok(self.limits.charge(visit.context.network())?)
+        Ok(self.limits.charge(&visit.context).await?)
     }
 
     /// Counts a request that is the asker's fault; who has used up their budget is told that.
-    fn charge_for(&self, visit: &Visit, trouble: Trouble) -> Trouble {
+    async fn charge_for(&self, visit: &Visit, trouble: Trouble) -> Trouble {
         let is_fault_of_asker =
             trouble.status.is_client_error() && trouble.status != StatusCode::TOO_MANY_REQUESTS;
         if visit.is_charged || !is_fault_of_asker {
             return trouble;
         }
-        match self.limits.charge(visit.context.network()) {
+        match self.limits.charge(&visit.context).await {
             Ok(()) => trouble,
             Err(too_many) => too_many.into(),
         }

@@ -40,7 +40,7 @@ async fn read(
         let registered = manager(&server, &client_id, &headers)?.read().await?;
         Ok(render(&server, StatusCode::OK, &registered))
     };
-    rendered(&server, &context, answer.await)
+    rendered(&server, &context, answer.await).await
 }
 
 async fn replace(
@@ -59,7 +59,7 @@ async fn replace(
         );
         Ok(render(&server, StatusCode::OK, &registered))
     };
-    rendered(&server, &context, answer.await)
+    rendered(&server, &context, answer.await).await
 }
 
 async fn forget(
@@ -76,7 +76,7 @@ async fn forget(
         );
         Ok((StatusCode::NO_CONTENT, never_stored()).into_response())
     };
-    rendered(&server, &context, answer.await)
+    rendered(&server, &context, answer.await).await
 }
 
 fn manager<'a>(
@@ -91,12 +91,19 @@ fn manager<'a>(
     })
 }
 
-fn rendered(
+async fn rendered(
     server: &AuthServer,
     context: &RequestContext,
     answer: Result<Response, Refusal>,
 ) -> Response {
-    answer.unwrap_or_else(|refusal| server.refuse("registration management", context, refusal))
+    match answer {
+        Ok(response) => response,
+        Err(refusal) => {
+            server
+                .refuse("registration management", context, refusal)
+                .await
+        }
+    }
 }
 
 impl From<ManagementError> for Refusal {

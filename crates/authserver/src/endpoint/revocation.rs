@@ -28,7 +28,7 @@ pub(super) async fn revoke(
 ) -> Response {
     match answer(&server, &context, &headers, body).await {
         Ok(()) => (StatusCode::OK, never_stored()).into_response(),
-        Err(refusal) => server.refuse("revocation", &context, refusal),
+        Err(refusal) => server.refuse("revocation", &context, refusal).await,
     }
 }
 

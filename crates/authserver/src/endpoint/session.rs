@@ -39,9 +39,8 @@ pub(super) async fn end(
     visit: Visit,
     RawQuery(query): RawQuery,
 ) -> Response {
-    ask(&server, query.unwrap_or_default().as_bytes())
-        .await
-        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    let judged = ask(&server, query.unwrap_or_default().as_bytes()).await;
+    server.answer(&visit, judged).await
 }
 
 /// The same by POST. It comes from another site and is only asked: nothing ends by it.
@@ -54,7 +53,7 @@ pub(super) async fn end_by_form(
         Ok(body) => ask(&server, &body).await,
         Err(rejection) => Err(too_large(&rejection)),
     };
-    answer.unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    server.answer(&visit, answer).await
 }
 
 async fn ask(server: &AuthServer, parameters: &[u8]) -> Result<Response, Trouble> {
@@ -82,9 +81,8 @@ pub(super) async fn confirm(
     visit: Visit,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    finish(&server, &visit, body)
-        .await
-        .unwrap_or_else(|trouble| server.tell(&visit, trouble))
+    let judged = finish(&server, &visit, body).await;
+    server.answer(&visit, judged).await
 }
 
 async fn finish(

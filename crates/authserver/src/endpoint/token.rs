@@ -51,7 +51,7 @@ pub(super) async fn token(
 ) -> Response {
     match answer(&server, &context, &headers, body).await {
         Ok(answer) => render(&answer),
-        Err(refusal) => server.refuse("token", &context, refusal),
+        Err(refusal) => server.refuse("token", &context, refusal).await,
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn userinfo(
 ) -> Response {
     match answer(&server, &uri, &headers, body).await {
         Ok(claims) => (never_stored(), Json(claims)).into_response(),
-        Err(refusal) => server.refuse("userinfo", &context, refusal),
+        Err(refusal) => server.refuse("userinfo", &context, refusal).await,
     }
 }
 

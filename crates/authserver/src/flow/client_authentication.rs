@@ -125,7 +125,7 @@ pub(crate) async fn authenticate(
         Proof::None => check_secret(&client, None)?,
         Proof::Secret(secret) if clients.is_preregistered(&client.id) => {
             let judge = || check_secret(&client, Some(&secret));
-            clients.guess(&client.id, network, judge)??;
+            clients.guess(&client.id, network, judge).await??;
         }
         Proof::Secret(secret) => check_secret(&client, Some(&secret))?,
         Proof::Assertion(assertion) => {

@@ -134,6 +134,7 @@ pub(crate) async fn enter(
     let guess = server
         .code_guesses
         .begin(network, server.clock.now())
+        .await
         .map_err(EnterError::Throttled)?;
     let keys = server.keys.current();
     let secrets: Vec<&SecretBytes<32>> = keys.derived_secrets().collect();
@@ -142,7 +143,7 @@ pub(crate) async fn enter(
         .find_device(&code, &secrets)
         .await?
         .ok_or(EnterError::Unknown)?;
-    server.code_guesses.was_right(guess);
+    server.code_guesses.was_right(guess).await;
     // A client that was forgotten could not collect anything.
     let client = server
         .clients

@@ -98,7 +98,7 @@ async fn authenticate<'a>(
         let id = ClientId::parse(MCP_SERVER_CLIENT_ID)
             .map_err(|_| IntrospectionError::McpServerSecret)?;
         let judge = || by_secret(&server.settings.resources, secret).ok_or(wrong);
-        let guessed = server.clients.guess(&id, network, judge);
+        let guessed = server.clients.guess(&id, network, judge).await;
         return guessed
             .map_err(ClientAuthenticationError::from)?
             .map(Asker::McpServer);

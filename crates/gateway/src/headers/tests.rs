@@ -6,10 +6,7 @@ use super::*;
 const BASE: &str = "https://proxy.example:8443/p";
 
 fn context(address: &str) -> RequestContext {
-    RequestContext {
-        id: "request-1".into(),
-        address: address.parse().unwrap(),
-    }
+    RequestContext::new("request-1".into(), address.parse().unwrap())
 }
 
 fn prepared(asked: &[(&str, &str)], address: &str) -> HeaderMap {

@@ -157,7 +157,12 @@ async fn a_page_that_is_let_in_can_read_answers_and_refusals() {
             let exposed = answer.headers["access-control-expose-headers"]
                 .to_str()
                 .unwrap();
-            for name in ["WWW-Authenticate", "Mcp-Session-Id", "Retry-After"] {
+            for name in [
+                "WWW-Authenticate",
+                "Mcp-Session-Id",
+                "Retry-After",
+                "RateLimit-Policy",
+            ] {
                 assert!(exposed.contains(name), "{name}");
             }
             assert!(

@@ -72,6 +72,11 @@ impl Keys {
         self.named("x", hex(mark))
     }
 
+    /// What somebody has used up of a budget.
+    pub(super) fn budget(&self, budget: &[u8; 16]) -> String {
+        self.named("b", hex(budget))
+    }
+
     /// The grants of a user, by their end.
     pub(super) fn holder(&self, holder: &[u8; 32]) -> String {
         self.named("u", hex(holder))

@@ -35,6 +35,7 @@ pub(super) struct Scripts {
     pub(super) enter: Script,
     pub(super) index_grant: Script,
     pub(super) grants_of: Script,
+    pub(super) change_budget: Script,
 }
 
 /// Milliseconds and microseconds by the server's clock.
@@ -250,6 +251,27 @@ const GRANTS_OF: &str = r"
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. number(now), '+inf')
 ";
 
+/// KEYS budget. ARGV operation, microseconds that a unit takes to come back, units at once, units
+/// (less than none: given back). Answers a code and the microseconds that are owed. The value is the
+/// last operation and when nothing is owed any more.
+const CHANGE_BUDGET: &str = r"
+local each, most, units = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local stored, whole = redis.call('GET', KEYS[1]), micros
+if stored then
+  whole = math.max(micros, tonumber(string.sub(stored, 9)))
+  if string.sub(stored, 1, 8) == ARGV[1] then return {1, whole - micros} end
+end
+local owed = whole - micros + each * units
+if units >= 0 and owed > each * most then return {2, whole - micros} end
+if units == 0 then return {1, math.max(0, owed)} end
+if owed <= 0 then
+  redis.call('DEL', KEYS[1])
+  return {1, 0}
+end
+redis.call('SET', KEYS[1], ARGV[1] .. number(micros + owed), 'PX', number(math.ceil(owed / 1000)))
+return {1, owed}
+";
+
 // === impl Scripts ===
 
 impl Scripts {
@@ -273,6 +295,7 @@ impl Scripts {
             enter: timed(ENTER),
             index_grant: timed(INDEX_GRANT),
             grants_of: timed(GRANTS_OF),
+            change_budget: timed(CHANGE_BUDGET),
         }
     }
 }

@@ -1,3 +1,4 @@
+mod budgets;
 mod cluster;
 mod model;
 mod records;

@@ -9,7 +9,8 @@ pub(super) const ENDPOINT: Section = Section {
     introduction: "RFC 6750 §3.1, RFC 9728 §5.1. Each `401` names the metadata of exactly the path \
         that was asked, and the scopes to ask for. `Origin` is looked at before anything else. \
         Faults of the MCP server itself are `502` and `504` with a JSON-RPC error, and a passing \
-        fault is `503` with `Retry-After`: keep the tokens.",
+        fault is `503` with `Retry-After`, a session that asks more than \
+        `MCP_AUTH_PROXY_MCP_REQUESTS` gets `429` so: keep the tokens.",
     place: Place::Gateway,
     rows: &[
         Row::new("no token, or another scheme than Bearer")

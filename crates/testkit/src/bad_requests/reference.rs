@@ -21,6 +21,7 @@ page and compare status, code, text and headers.
   operator finds the cause in the log. *Text* is then the page's heading.
 - Authorization requests whose client and redirect URI fit are answered **at the redirect URI**.
 - Each `401` has `WWW-Authenticate`; each `405` has `Allow`; each `429` and `503` has `Retry-After`.
+- What was counted against a limit says how its asker stands, in `RateLimit` and `RateLimit-Policy`.
 - `invalid_client` means: register anew. `invalid_grant` means: log in again. Nothing else is a reason
   to throw away a client id or a token.
 - Endpoints for programs answer any `Origin`, errors included, so that browser clients can read them.

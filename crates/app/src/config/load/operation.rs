@@ -1,10 +1,12 @@
 //! What is bounded, shown and logged.
 
 use std::{
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use domain::rate::Rate;
 use url::Url;
 
 use crate::{
@@ -25,6 +27,7 @@ pub(super) struct Limits {
     pub(super) max_requests_window: Duration,
     pub(super) max_body: usize,
     pub(super) sse_keepalive: Duration,
+    pub(super) session_requests: Option<Rate>,
     pub(super) drain: Duration,
     pub(super) allowed_origins: Vec<String>,
     pub(super) ca_files: Vec<PathBuf>,
@@ -42,7 +45,8 @@ const DEFAULT_TITLE: &str = "Login for Model Context Protocol";
 const DEFAULT_APP: &str = "mcp-auth-proxy";
 const DEFAULT_ENVIRONMENT: &str = "development";
 const DEFAULT_REQUESTS: u32 = 60;
-const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
+const DEFAULT_WINDOW: Duration = MINUTE;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Whether this is a Heroku dyno.
 pub(super) fn is_on_dyno(reader: &mut Reader<'_>) -> bool {
@@ -81,6 +85,7 @@ pub(super) fn limits(reader: &mut Reader<'_>) -> Limits {
     Limits {
         max_requests: max_requests(reader),
         max_requests_window: max_requests_window(reader),
+        session_requests: reader.value(&variable::MCP_AUTH_PROXY_MCP_REQUESTS, session_requests),
         max_body: reader.value_or(
             &variable::MCP_AUTH_PROXY_MAX_BODY,
             1 << 20,
@@ -142,6 +147,15 @@ fn max_requests(reader: &mut Reader<'_>) -> Option<u32> {
     let meant = limit.map_or_else(|| "no bound".to_owned(), |limit| limit.to_string());
     reader.explain(own, None, meant, given.origin);
     limit
+}
+
+fn session_requests(text: &str) -> Result<Rate, String> {
+    let requests = values::count(text, 1_000_000)?;
+    u32::try_from(requests)
+        .ok()
+        .and_then(NonZeroU32::new)
+        .and_then(|requests| Rate::in_window(requests, MINUTE))
+        .ok_or_else(|| "it is too large".to_owned())
 }
 
 /// The whole part of a number between 0 and `u32::MAX`, of which there is always one.

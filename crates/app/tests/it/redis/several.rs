@@ -8,7 +8,7 @@ use super::*;
 async fn a_failover_behind_sentinels_costs_no_login() -> Result<()> {
     let arguments = ["--min-replicas-to-write", "1"];
     let mut watched = Watched::start(2, 3, &arguments, "").await?;
-    let (first, second) = pair(&watched.url(), 3600).await?;
+    let (first, second) = pair(&watched.url(), 3600, &[]).await?;
     let (client, tokens) = first.logged_in("alice").await?;
     let clients = [client.clone(), client.at(&second.http()?)];
     for client in &clients {
@@ -57,7 +57,7 @@ async fn a_failover_behind_sentinels_costs_no_login() -> Result<()> {
 #[tokio::test]
 async fn an_end_on_a_cluster_is_an_end_at_both() -> Result<()> {
     let mut cluster = Cluster::start(3, 0).await?;
-    let (first, second) = pair(&cluster.url(), 3600).await?;
+    let (first, second) = pair(&cluster.url(), 3600, &[]).await?;
     let way = second.http()?;
     // Whose records lie with one master and with another.
     for user in ["alice", "bob", "alice", "bob"] {

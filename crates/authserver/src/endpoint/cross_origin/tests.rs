@@ -157,7 +157,13 @@ async fn scripts_may_read_why_and_when_again() {
     let answer = server.post("/token", &[]).await;
     assert_eq!(answer.status, 429);
     let exposed = answer.header("access-control-expose-headers").unwrap();
-    for name in ["WWW-Authenticate", "Retry-After", "X-Request-Id"] {
+    for name in [
+        "WWW-Authenticate",
+        "Retry-After",
+        "RateLimit",
+        "RateLimit-Policy",
+        "X-Request-Id",
+    ] {
         assert!(exposed.contains(name), "{exposed}");
     }
 }

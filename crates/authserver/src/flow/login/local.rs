@@ -59,13 +59,14 @@ impl Opened<'_> {
         let attempt = server
             .guesses
             .begin(typed.name, typed.network, server.clock.now())
+            .await
             .map_err(LocalLoginError::Throttled)?;
         let login = provider.login(typed.name, typed.password, &resource.server_url);
         let Ok(identity) = login.await else {
             tracing::info!(client.network = %typed.network, "wrong name or password");
             return Err(LocalLoginError::Wrong);
         };
-        server.guesses.succeeded(&attempt);
+        server.guesses.succeeded(attempt).await;
         Ok(self.finish(identity).await?)
     }
 }

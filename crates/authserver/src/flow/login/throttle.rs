@@ -1,32 +1,54 @@
 //! Holds back who guesses passwords: by name and by address, with growing delays.
 //!
 //! A name costs little to lock, so its delays stay short enough for its owner to wait out; an
-//! address that fails for many names waits longer.
+//! address that fails for many names waits longer. Machines that share a store each have these
+//! delays, and bound together what all of them let in.
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use domain::{address::ClientNetwork, time::Timestamp};
 use store::seal::sha256;
 
+use crate::{
+    flow::guesses,
+    limits::{
+        WIDER,
+        meter::{Due, Meter},
+    },
+};
+
 /// Names and addresses remembered. Where there are more, those with the fewest failures go.
 const MAX_ENTRIES: usize = 10_000;
 /// Failures are forgotten so long after the last one.
 const MEMORY: Duration = Duration::from_secs(60 * 60);
 
-/// Failed logins.
+/// What all machines together let in for a name: about as much as one of them does alone.
+const OF_NAME: (u32, Duration) = (10, Duration::from_secs(60));
+/// The same from an address.
+const OF_ADDRESS: (u32, Duration) = (30, Duration::from_secs(3 * 60));
+
+/// Failed logins, here and at the machines that share the store.
+#[derive(Debug)]
+pub(crate) struct LoginGuesses {
+    here: LoginThrottle,
+    meter: Arc<Meter>,
+}
+
+/// Failed logins at this machine.
 #[derive(Default)]
-pub(crate) struct LoginThrottle(Mutex<HashMap<Key, Failures>>);
+struct LoginThrottle(Mutex<HashMap<Key, Failures>>);
 
 /// An attempt that was let in, and counts as a failure until it has succeeded.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    name: Key,
-    network: Key,
+    here: Vec<Key>,
+    shared: Vec<Due>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +56,8 @@ enum Key {
     /// By hash, so that what was typed (perhaps a password) is not kept.
     Name([u8; 32]),
     Network(ClientNetwork),
+    /// The first of many networks of one hand.
+    Site(IpAddr),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +66,64 @@ struct Failures {
     last: Timestamp,
 }
 
-// === impl LoginThrottle ===
+// === impl LoginGuesses ===
 
-impl LoginThrottle {
+impl LoginGuesses {
+    /// Nothing guessed yet.
+    pub(crate) fn new(meter: Arc<Meter>) -> Self {
+        Self {
+            here: LoginThrottle::default(),
+            meter,
+        }
+    }
+
     /// Lets an attempt in.
     ///
     /// # Errors
     /// If name or address has to wait, with the time that is left.
-    pub(crate) fn begin(
+    pub(crate) async fn begin(
         &self,
         name: &str,
         network: ClientNetwork,
         now: Timestamp,
     ) -> Result<Attempt, Duration> {
-        let attempt = Attempt {
-            name: Key::Name(sha256(name.as_bytes())),
-            network: Key::Network(network),
-        };
-        let keys = [attempt.name, attempt.network];
+        let here = self.here.begin(name, network, now)?;
+        let mut shared: Vec<Due> = guesses::rate(OF_NAME)
+            .map(|rate| Due::new("name", "login names", &sha256(name.as_bytes()), rate))
+            .into_iter()
+            .collect();
+        if let Some(rate) = guesses::rate(OF_ADDRESS) {
+            shared.extend(Due::of_network("address", "logins", &[], network, rate));
+        }
+        match self.meter.charge_shared(&shared).await {
+            Some(Err(refused)) => {
+                self.here.take_back(&here);
+                Err(refused.resets_in)
+            }
+            Some(Ok(_)) | None => Ok(Attempt { here, shared }),
+        }
+    }
+
+    /// The attempt was right: the name is free again, the address is not charged for it.
+    pub(crate) async fn succeeded(&self, attempt: Attempt) {
+        self.here.succeeded(&attempt.here);
+        self.meter.give_back_shared(&attempt.shared).await;
+    }
+}
+
+// === impl LoginThrottle ===
+
+impl LoginThrottle {
+    fn begin(
+        &self,
+        name: &str,
+        network: ClientNetwork,
+        now: Timestamp,
+    ) -> Result<Vec<Key>, Duration> {
+        let keys: Vec<Key> = [Key::Name(sha256(name.as_bytes())), Key::Network(network)]
+            .into_iter()
+            .chain(network.site().map(Key::Site))
+            .collect();
         self.with(|failures| {
             let wait = keys
                 .iter()
@@ -69,9 +133,9 @@ impl LoginThrottle {
             if !wait.is_zero() {
                 return Err(wait);
             }
-            for key in keys {
+            for key in &keys {
                 make_room(failures, now);
-                let entry = failures.entry(key).or_insert(Failures {
+                let entry = failures.entry(*key).or_insert(Failures {
                     count: 0,
                     last: now,
                 });
@@ -81,16 +145,26 @@ impl LoginThrottle {
                 entry.count = entry.count.saturating_add(1);
                 entry.last = now;
             }
-            Ok(attempt)
+            Ok(keys)
         })
     }
 
-    /// The attempt was right: the name is free again, the address is not charged for it.
-    pub(crate) fn succeeded(&self, attempt: &Attempt) {
+    /// The name is free again, the address is not charged for it.
+    fn succeeded(&self, attempt: &[Key]) {
+        self.take_back(attempt);
         self.with(|failures| {
-            failures.remove(&attempt.name);
-            if let Some(entry) = failures.get_mut(&attempt.network) {
-                entry.count = entry.count.saturating_sub(1);
+            for name in attempt.iter().filter(|key| matches!(key, Key::Name(_))) {
+                failures.remove(name);
+            }
+        });
+    }
+
+    fn take_back(&self, attempt: &[Key]) {
+        self.with(|failures| {
+            for key in attempt {
+                if let Some(entry) = failures.get_mut(key) {
+                    entry.count = entry.count.saturating_sub(1);
+                }
             }
         });
     }
@@ -115,6 +189,7 @@ impl Key {
         match self {
             Self::Name(_) => (5, Duration::from_secs(60)),
             Self::Network(_) => (20, Duration::from_secs(15 * 60)),
+            Self::Site(_) => (20 * WIDER.get(), Duration::from_secs(15 * 60)),
         }
     }
 
@@ -153,7 +228,7 @@ fn make_room(failures: &mut HashMap<Key, Failures>, now: Timestamp) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use super::*;
 

@@ -166,6 +166,7 @@ fn grant_settings() -> GrantSettings {
         strict_offline_access: false,
         cache_bytes: 1 << 20,
         store_grace: Duration::from_secs(60),
+        session_requests: None,
     }
 }
 
@@ -221,10 +222,7 @@ async fn serve(gateway: Arc<Gateway>) -> SocketAddr {
             let service = service_fn(move |request| {
                 let gateway = Arc::clone(&gateway);
                 async move {
-                    let context = RequestContext {
-                        id: "request-1".into(),
-                        address: peer.ip(),
-                    };
+                    let context = RequestContext::new("request-1".into(), peer.ip());
                     Ok::<_, std::convert::Infallible>(gateway.handle(request, &context).await)
                 }
             });

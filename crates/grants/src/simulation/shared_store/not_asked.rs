@@ -5,11 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::{ClientId, GrantId};
 use store::{
-    ClientStore, DeviceApproval, DeviceReplaced, DeviceStore, InteractionStore, OperationId,
-    StoreUnavailable, StoredDevice,
+    BudgetStore, ClientStore, DeviceApproval, DeviceReplaced, DeviceStore, InteractionStore,
+    OperationId, StoreUnavailable, StoredDevice,
 };
 
 use super::Connected;
+
+/// Calls are not bounded there.
+impl BudgetStore for Connected {}
 
 #[async_trait]
 impl ClientStore for Connected {

@@ -189,6 +189,7 @@ impl World {
                 strict_offline_access: false,
                 cache_bytes: 1 << 20,
                 store_grace: Duration::from_secs(60),
+                session_requests: None,
             },
             store.clone(),
             vec![identity.refresher()],
@@ -296,10 +297,10 @@ impl World {
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {
         let mut request = request;
-        request.extensions_mut().insert(RequestContext {
-            id: Arc::from("request-0001"),
-            address: IpAddr::from([203, 0, 113, 7]),
-        });
+        request.extensions_mut().insert(RequestContext::new(
+            Arc::from("request-0001"),
+            IpAddr::from([203, 0, 113, 7]),
+        ));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
