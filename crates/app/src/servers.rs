@@ -35,7 +35,7 @@ pub(crate) async fn look_for(urls: Vec<Url>) {
             tracing::warn!(
                 cause = %cause,
                 "the MCP server does not accept connections at {url}: calls are answered 502 until \
-                 it does. Start it there, or correct MCP_SERVER_URL"
+                 it does. Start it there, or correct MCP_SERVER_URL (`--server` of the demo)"
             );
         }
     });

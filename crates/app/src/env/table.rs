@@ -28,7 +28,8 @@ variables! {
     /// Scheme, host, and where needed port and path. The issuer, the resource of each MCP server
     /// and the redirect URI to register at the identity provider are made from it, never from a
     /// request's `Host`. Plain `http` is for a loopback host and implies `LOCAL_INSECURE=true`.
-    /// With a path, the router in front hands it on unstripped.
+    /// With a path, the router in front hands it on unstripped. It does not hold the MCP path: that of
+    /// `MCP_SERVER_URL` is added to it.
     BASE_URL {
         group: Group::Address,
         needed: "always",
