@@ -159,13 +159,11 @@ impl Heart {
                 return Ok(());
             }
         };
-        if version != held.version {
-            let record =
-                Record::decode(&body).map_err(|error| StoreUnavailable(error.to_string()))?;
-            live.publish(&record.line);
-            held.version = version;
-            held.line = record.line;
-        }
+        // Also where the version is the same: after a failover that lost writes it may name others.
+        let record = Record::decode(&body).map_err(|error| StoreUnavailable(error.to_string()))?;
+        live.publish(&record.line);
+        held.version = version;
+        held.line = record.line;
         held.as_of = epoch.as_of;
         if let Some(stored) = identity
             && stored.version > live.identity().version

@@ -122,8 +122,8 @@ impl Heart {
         let give_up = Instant::now() + self.pace.refresh;
         let renewed = self.renew_once(live, held, at_hand, give_up).await;
         let found = live.identity();
-        let is_outdated = found.version > held.version
-            && found.tokens.issued_at < began
+        // The refresh that was waited for may have been for an older one than that at hand.
+        let is_outdated = found.tokens.issued_at < began
             && !found.is_valid(self.clock.now())
             && can_refresh(live, &found.tokens);
         if renewed.is_ok() && is_outdated {
