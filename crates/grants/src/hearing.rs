@@ -24,7 +24,7 @@ pub(crate) struct Hearing {
     confirmed_before: AtomicU64,
     is_away: AtomicBool,
     is_interrupted: AtomicBool,
-    /// When listening last began, in milliseconds since `began`.
+    /// When listening last began anew, in milliseconds since `began`.
     resumed: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ impl Hearing {
             confirmed: AtomicU64::new(0),
             confirmed_before: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
-            is_interrupted: AtomicBool::new(true),
+            is_interrupted: AtomicBool::new(false),
             resumed: AtomicU64::new(0),
         }
     }
@@ -112,13 +112,20 @@ impl Hearing {
         self.is_away.store(!is_reached, Ordering::SeqCst);
     }
 
-    /// For how long listening has gone on without a break.
+    /// For how long listening has gone on since it was interrupted; for ever where it never was, or
+    /// never began (it may not be allowed).
     pub(crate) fn unbroken_for(&self, now: Instant) -> Duration {
-        if self.is_interrupted.load(Ordering::SeqCst) {
-            return Duration::ZERO;
+        let generation = self.generation.load(Ordering::SeqCst);
+        let is_interrupted = self.is_interrupted.load(Ordering::SeqCst);
+        match generation {
+            0 => Duration::MAX,
+            _ if is_interrupted => Duration::ZERO,
+            1 => Duration::MAX,
+            _ => {
+                let resumed = self.resumed.load(Ordering::SeqCst);
+                Duration::from_millis(self.millis(now).saturating_sub(resumed))
+            }
         }
-        let resumed = self.resumed.load(Ordering::SeqCst);
-        Duration::from_millis(self.millis(now).saturating_sub(resumed))
     }
 
     fn millis(&self, now: Instant) -> u64 {

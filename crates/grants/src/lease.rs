@@ -31,7 +31,7 @@ pub(crate) struct HeldLease {
 const LIFE: Duration = Duration::from_secs(4);
 const RENEWAL: Duration = Duration::from_secs(1);
 /// After an absence of the store, whoever has an answer that could not be stored has stored it by
-/// then.
+/// then, and whoever waits for one has taken back its lease.
 const CATCHING_UP: Duration = Duration::from_millis(2500);
 /// A lease that was on its way for so long is asked for again: nobody may hold it by the time the
 /// provider is asked.
@@ -53,8 +53,8 @@ impl Heart {
         let holder: LeaseHolder = self.random.bytes();
         let give_up = Instant::now() + self.pace.refresh;
         let mut pause = FIRST_PAUSE;
-        let mut has_waited = false;
         loop {
+            self.let_others_catch_up(give_up).await;
             let patience = self.patience();
             let sent = Instant::now();
             let asked = patience
@@ -70,12 +70,14 @@ impl Heart {
                         return Err(Landing::Failed("the store is too slow".to_owned()));
                     }
                 }
-                // The earlier holder could not renew its lease either, and may have the answer.
-                Ok(Lease::Taken { earlier: Some(_) })
-                    if !has_waited && self.registry.heard_for() < CATCHING_UP =>
+                // It was taken right after an absence: whoever had it before takes it back.
+                Ok(Lease::Taken { .. })
+                    if self.registry.heard_for() < CATCHING_UP && Instant::now() < give_up =>
                 {
-                    has_waited = true;
-                    sleep(CATCHING_UP.saturating_sub(self.registry.heard_for())).await;
+                    let released = self.store.release_refresh(&live.id, &holder).await;
+                    if let Err(error) = released {
+                        tracing::debug!(grant.id = %live.id, cause = %error, "a lease was not given back");
+                    }
                 }
                 Ok(Lease::Taken { earlier }) => {
                     let left =
@@ -103,6 +105,18 @@ impl Heart {
                 // Without the store there is no telling who else refreshes.
                 Err(error) => return Err(Landing::Failed(error.to_string())),
             }
+        }
+    }
+
+    /// Waits until the store was there without a break for a while: after an absence, or with a
+    /// replica that took over, leases are lost that their holders take back at their next renewal.
+    async fn let_others_catch_up(&self, give_up: Instant) {
+        loop {
+            let left = CATCHING_UP.saturating_sub(self.registry.heard_for());
+            if left.is_zero() || Instant::now() + left > give_up {
+                return;
+            }
+            sleep(left).await;
         }
     }
 

@@ -235,6 +235,8 @@ impl StrictProvider {
                 Some("who had the answer was killed")
             } else if line.life.is_over() {
                 Some("who asked was killed")
+            } else if line.trouble.hinders(&used.trouble) {
+                Some("who asked was cut off meanwhile")
             } else if is_excused || used.trouble.hinders(&line.trouble) {
                 Some("who had the answer was cut off")
             } else {

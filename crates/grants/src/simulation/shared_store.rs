@@ -45,7 +45,7 @@ struct Inner {
     at: Duration,
     lines: Vec<Line>,
     /// The store as a replica has it that is a little behind; absent where it lacks more than
-    /// rotations.
+    /// rotations and leases.
     replica: Option<Model>,
 }
 
@@ -141,9 +141,9 @@ impl SharedStore {
         self.with(|inner| inner.replica = Some(inner.model.clone()));
     }
 
-    /// The replica takes over; says whether there was one that lacks no more than rotations.
+    /// The replica takes over; says whether there was one that lacks no more than rotations and
+    /// leases.
     pub(super) fn fail_over(&self) -> bool {
-        self.cut_lines();
         self.with(|inner| {
             let Some(replica) = inner.replica.take() else {
                 return false;
@@ -276,8 +276,8 @@ impl Connection {
                     }
                 }
             }
-            // That nothing comes any more is noticed after a while.
-            sleep(self.dice.millis(0, 1500)).await;
+            // That nothing comes any more is noticed after a moment.
+            sleep(self.dice.millis(0, 300)).await;
             if self.life.is_over() {
                 return;
             }
@@ -363,10 +363,9 @@ impl GrantStore for Connected {
         holder: &LeaseHolder,
         life: Duration,
     ) -> Result<Lease, StoreUnavailable> {
-        let asked = self.0.ask(|inner| {
-            inner.replica = None;
-            inner.model.lease_refresh(grant, expected, holder, life)
-        });
+        let asked = self
+            .0
+            .ask(|inner| inner.model.lease_refresh(grant, expected, holder, life));
         asked.await
     }
 

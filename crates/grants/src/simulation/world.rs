@@ -96,7 +96,7 @@ impl World {
             84 => self.store.cut_lines(),
             85..=87 => self.kill(),
             88..=89 => self.store.replicate(),
-            90..=91 if self.store.fail_over() => self.scene.note("a replica takes over"),
+            90..=91 => self.fail_over(),
             92..=95 => self.skip().await,
             96 => self.end(),
             97 => self.steal(),
@@ -324,7 +324,8 @@ impl World {
         let cut = self.processes.iter().enumerate();
         let cut = cut.filter(|(index, _)| all || *index == one);
         let connections: Vec<_> = cut.map(|(_, it)| Arc::clone(&it.connection)).collect();
-        let time = self.dice.millis(50, 12_000);
+        let longest = if self.dice.is_in(10) { 90_000 } else { 12_000 };
+        let time = self.dice.millis(50, longest);
         self.scene
             .note(&format!("{connections:?} cut for {time:?}"));
         if all {
@@ -335,6 +336,27 @@ impl World {
         }
         self.under_way.spawn(async move {
             sleep(time).await;
+            for connection in connections {
+                connection.mend();
+            }
+        });
+    }
+
+    /// Nobody reaches the store for a moment, and then a replica.
+    fn fail_over(&mut self) {
+        let processes = self.processes.iter();
+        let connections: Vec<_> = processes.map(|it| Arc::clone(&it.connection)).collect();
+        let time = self.dice.millis(500, 3000);
+        let (store, scene) = (Arc::clone(&self.store), Arc::clone(&self.scene));
+        for connection in &connections {
+            connection.cut();
+        }
+        store.cut_lines();
+        self.under_way.spawn(async move {
+            sleep(time).await;
+            if store.fail_over() {
+                scene.note("a replica takes over");
+            }
             for connection in connections {
                 connection.mend();
             }
