@@ -1,5 +1,7 @@
 //! What holds over several processes on one store: two sets of grants over one real server.
 
+mod losses;
+
 use std::{sync::Arc, time::Duration};
 
 use domain::{random::Random, secret::SecretString};
@@ -36,22 +38,14 @@ impl Machines {
     }
 
     async fn with(settings: GrantSettings, pace: Pace) -> Self {
-        let redis = Redis::start().await.unwrap();
+        Self::on(Redis::start().await.unwrap(), settings, pace).await
+    }
+
+    async fn on(redis: Redis, settings: GrantSettings, pace: Pace) -> Self {
         let clock = Arc::new(ManualClock::new());
         let random = Arc::new(CountedRandom::default());
         let provider = Arc::new(ScriptedProvider::new(clock.clone()));
-        let machine = async || {
-            Grants::with_pace(
-                settings.clone(),
-                Arc::new(connect(&redis, random.clone()).await),
-                vec![provider.clone()],
-                clock.clone(),
-                random.clone(),
-                TaskTracker::new(),
-                pace,
-            )
-        };
-        let (here, there) = (machine().await, machine().await);
+        let [here, there] = Self::two(&redis, &settings, pace, &clock, &random, &provider).await;
         let machines = Self {
             redis,
             clock,
@@ -62,6 +56,28 @@ impl Machines {
         };
         machines.listening(0).await;
         machines
+    }
+
+    async fn two(
+        redis: &Redis,
+        settings: &GrantSettings,
+        pace: Pace,
+        clock: &Arc<ManualClock>,
+        random: &Arc<CountedRandom>,
+        provider: &Arc<ScriptedProvider>,
+    ) -> [Grants; 2] {
+        let machine = async || {
+            Grants::with_pace(
+                settings.clone(),
+                Arc::new(connect(redis, random.clone()).await),
+                vec![provider.clone()],
+                clock.clone(),
+                random.clone(),
+                TaskTracker::new(),
+                pace,
+            )
+        };
+        [machine().await, machine().await]
     }
 
     /// Waits until both listen, for the next time after `generation`.

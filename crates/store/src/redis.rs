@@ -3,18 +3,22 @@
 //! Every step is one command or one script, so that it happens whole or not at all. A command is
 //! sent again after the connection broke; each is made so that the second time changes nothing.
 //! Records expire by the server's clock. A write that was answered is as durable as the server is
-//! configured to make it: `start` looks at that.
+//! configured to make it, which `start` looks at; what a server loses all the same it is offered
+//! again.
 
 mod address;
 mod budgets;
 mod clients;
 mod devices;
+mod durable;
 mod grants;
 mod interactions;
 mod key;
 mod link;
 mod listening;
+mod offering;
 mod processes;
+mod recent;
 mod records;
 mod scripts;
 mod server;
@@ -32,7 +36,10 @@ use std::{
 use ::redis::{Cmd, cmd};
 use domain::{id::GrantId, random::Random, time::Clock};
 
-use self::{key::Keys, link::Link, listening::Listening, scripts::Scripts};
+use self::{
+    durable::Durable, key::Keys, link::Link, listening::Listening, offering::Offering,
+    scripts::Scripts,
+};
 use crate::{Bounds, OperationId, Store, StoreUnavailable, StoredIdentity, stored::GrantHeader};
 
 pub use self::{
@@ -57,8 +64,11 @@ pub struct RedisSettings {
 pub struct RedisStore {
     address: RedisAddress,
     link: Arc<Link>,
-    keys: Keys,
-    scripts: Scripts,
+    /// For what must not be lost.
+    durable: Durable,
+    offering: Arc<Offering>,
+    keys: Arc<Keys>,
+    scripts: Arc<Scripts>,
     bounds: Bounds,
     random: Arc<dyn Random>,
     listening: OnceLock<Listening>,
@@ -91,16 +101,27 @@ impl RedisStore {
         clock: &dyn Clock,
         bounds: Bounds,
     ) -> Result<Self, ConnectError> {
-        let link = start::connect(settings, clock).await?;
+        let keys = Arc::new(Keys::new(&settings.prefix));
+        let scripts = Arc::new(Scripts::new());
+        let offering = Arc::new(Offering::new(Arc::clone(&keys), Arc::clone(&scripts)));
+        let link = start::connect(settings, Arc::clone(&offering), clock).await?;
+        offering.begin();
         Ok(Self {
             address: settings.address.clone(),
+            durable: Durable::new(link.beside()),
             link: Arc::new(link),
-            keys: Keys::new(&settings.prefix),
-            scripts: Scripts::new(),
+            offering,
+            keys,
+            scripts,
             bounds,
             random,
             listening: OnceLock::new(),
         })
+    }
+
+    /// How many writes that sessions depend on had no replica within 100 ms, since the start.
+    pub fn unacknowledged_writes(&self) -> u64 {
+        self.durable.unacknowledged()
     }
 
     /// The signing keys that all processes share, as somebody has sealed them.
@@ -108,7 +129,12 @@ impl RedisStore {
     /// # Errors
     /// If the store is away.
     pub async fn shared_keys(&self) -> Result<Option<Vec<u8>>, StoreUnavailable> {
-        self.read(self.keys.signing_keys()).await
+        let shared = self.read(self.keys.signing_keys()).await?;
+        match &shared {
+            Some(shared) => self.offering.recent.note_signing_keys(shared),
+            None => self.offering.absent()?,
+        }
+        Ok(shared)
     }
 
     /// Shares signing keys in the place of those that were read (or of none); returns those shared
@@ -130,7 +156,9 @@ impl RedisStore {
                 &[sealed, replaces.unwrap_or_default()],
             )
             .await?;
-        Ok(shared.unwrap_or_default())
+        let shared = shared.unwrap_or_default();
+        self.offering.recent.note_signing_keys(&shared);
+        Ok(shared)
     }
 
     async fn read(&self, key: String) -> Result<Option<Vec<u8>>, StoreUnavailable> {

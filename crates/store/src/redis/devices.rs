@@ -58,8 +58,11 @@ impl DeviceStore for RedisStore {
     }
 
     async fn load_device(&self, grant: &GrantId) -> Result<Option<StoredDevice>, StoreUnavailable> {
-        let stored = self.read(self.keys.device(grant)).await?;
-        stored.map(|stored| decode_device(&stored)).transpose()
+        let Some(stored) = self.read(self.keys.device(grant)).await? else {
+            self.offering.absent()?;
+            return Ok(None);
+        };
+        decode_device(&stored).map(Some)
     }
 
     async fn replace_device(
@@ -81,11 +84,18 @@ impl DeviceStore for RedisStore {
     ) -> Result<DeviceReplaced, StoreUnavailable> {
         let value = header(1, operation).encode(&approval.grant);
         let identity = first_identity(approval.identity);
-        let ttl = millis(approval.grant_ttl);
-        let opened: [&[u8]; 3] = [&value, &identity, &ttl];
+        let life = approval.grant_ttl;
+        let opened: [&[u8]; 3] = [&value, &identity, &millis(life)];
         let (expected, device) = (approval.expected, approval.device);
-        self.write_device(grant, expected, &device, Some(opened), operation)
-            .await
+        let replaced = self
+            .write_device(grant, expected, &device, Some(opened), operation)
+            .await?;
+        if replaced == DeviceReplaced::Done {
+            let device = header(expected + 1, operation).encode(&device);
+            let recent = &self.offering.recent;
+            recent.note_approval(grant, &device, &value, &identity, life);
+        }
+        Ok(replaced)
     }
 }
 
@@ -105,18 +115,19 @@ impl RedisStore {
         let (expected, stamp) = (expected.to_be_bytes(), next.stamp());
         let mut arguments: Vec<&[u8]> = vec![&expected, &stamp, &value];
         arguments.extend(opened.iter().flatten());
-        let (code, stored, _): Answer = self
-            .link
-            .run(
-                &self.scripts.replace_device,
-                &[&device, &grant_key, &identity],
-                &arguments,
-            )
-            .await?;
+        let script = &self.scripts.replace_device;
+        let keys = [&*device, &*grant_key, &*identity];
+        let (code, stored, _): Answer = match opened {
+            Some(_) => self.durable.run(script, &keys, &arguments).await?,
+            None => self.link.run(script, &keys, &arguments).await?,
+        };
         match (code, stored) {
             (code::DONE, _) => Ok(DeviceReplaced::Done),
             (code::CONFLICT, Some(stored)) => decode_device(&stored).map(DeviceReplaced::Conflict),
-            _ => Ok(DeviceReplaced::Absent),
+            _ => {
+                self.offering.absent()?;
+                Ok(DeviceReplaced::Absent)
+            }
         }
     }
 }

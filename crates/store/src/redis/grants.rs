@@ -1,6 +1,9 @@
 //! Grants, their identity sessions, and who may refresh one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ::redis::cmd;
 use async_trait::async_trait;
@@ -10,6 +13,7 @@ use super::{
     Answer, RedisStore, first_identity, header,
     listening::{Listener, Listening},
     millis,
+    offering::Offering,
     scripts::code,
     unreadable,
 };
@@ -37,13 +41,15 @@ impl GrantStore for RedisStore {
         let value = header(1, operation).encode(&body);
         let identity = first_identity(identity);
         let _: Answer = self
-            .link
+            .durable
             .run(
                 &self.scripts.open_grant,
                 &[&grant_key, &identity_key],
                 &[&value, &identity, &millis(ttl)],
             )
             .await?;
+        let recent = &self.offering.recent;
+        recent.note_grant(grant, &value, Some(&identity), ttl);
         Ok(())
     }
 
@@ -53,9 +59,11 @@ impl GrantStore for RedisStore {
             .link
             .ask(cmd("MGET").arg(grant_key).arg(identity))
             .await?;
-        stored
-            .map(|stored| decode_grant(&stored, identity.as_deref()))
-            .transpose()
+        let Some(stored) = stored else {
+            self.offering.absent()?;
+            return Ok(None);
+        };
+        decode_grant(&stored, identity.as_deref()).map(Some)
     }
 
     async fn replace_grant(
@@ -70,7 +78,7 @@ impl GrantStore for RedisStore {
         let next = header(expected + 1, operation);
         let (value, stamp) = (next.encode(&body), next.stamp());
         let (code, stored, identity): Answer = self
-            .link
+            .durable
             .run(
                 &self.scripts.replace_grant,
                 &[&grant_key, &identity_key],
@@ -78,11 +86,18 @@ impl GrantStore for RedisStore {
             )
             .await?;
         match (code, stored) {
-            (code::DONE, _) => Ok(Replaced::Done),
+            (code::DONE, _) => {
+                let recent = &self.offering.recent;
+                recent.note_grant(grant, &value, None, ttl);
+                Ok(Replaced::Done)
+            }
             (code::CONFLICT, Some(stored)) => {
                 decode_grant(&stored, identity.as_deref()).map(Replaced::Conflict)
             }
-            _ => Ok(Replaced::Absent),
+            _ => {
+                self.offering.absent()?;
+                Ok(Replaced::Absent)
+            }
         }
     }
 
@@ -99,7 +114,7 @@ impl GrantStore for RedisStore {
         }
         .encode();
         let (code, _, identity): Answer = self
-            .link
+            .durable
             .run(
                 &self.scripts.settle_identity,
                 &[&grant_key, &identity_key, &lease],
@@ -107,10 +122,17 @@ impl GrantStore for RedisStore {
             )
             .await?;
         match (code, identity) {
-            (code::DONE, _) => Ok(Settled::Done),
+            (code::DONE, _) => {
+                self.offering.recent.note_identity(grant, &value);
+                Ok(Settled::Done)
+            }
             (code::CONFLICT, Some(stored)) => StoredIdentity::decode(&stored)
                 .map(Settled::Newer)
                 .ok_or_else(unreadable),
+            (code::ABSENT, _) => {
+                self.offering.absent()?;
+                Ok(Settled::Ended)
+            }
             _ => Ok(Settled::Ended),
         }
     }
@@ -122,6 +144,11 @@ impl GrantStore for RedisStore {
         holder: &LeaseHolder,
         life: Duration,
     ) -> Result<Lease, StoreUnavailable> {
+        let recent = &self.offering.recent;
+        // Whoever has it may still be about to say so again.
+        if self.offering.is_settling() && !recent.has_lease(grant, holder) {
+            return Ok(Lease::Busy);
+        }
         let [grant_key, identity_key, lease] = self.grant_keys(grant);
         let (code, earlier, identity): Answer = self
             .link
@@ -137,15 +164,22 @@ impl GrantStore for RedisStore {
             )
             .await?;
         match (code, identity) {
-            (code::DONE, _) => Ok(Lease::Taken {
-                earlier: earlier
-                    .and_then(|millis| String::from_utf8(millis).ok()?.parse().ok())
-                    .map(Duration::from_millis),
-            }),
+            (code::DONE, _) => {
+                recent.note_lease(grant, holder);
+                Ok(Lease::Taken {
+                    earlier: earlier
+                        .and_then(|millis| String::from_utf8(millis).ok()?.parse().ok())
+                        .map(Duration::from_millis),
+                })
+            }
             (code::BUSY, _) => Ok(Lease::Busy),
             (code::CONFLICT, Some(stored)) => StoredIdentity::decode(&stored)
                 .map(Lease::Newer)
                 .ok_or_else(unreadable),
+            (code::ABSENT, _) => {
+                self.offering.absent()?;
+                Ok(Lease::Ended)
+            }
             _ => Ok(Lease::Ended),
         }
     }
@@ -155,6 +189,7 @@ impl GrantStore for RedisStore {
         grant: &GrantId,
         holder: &LeaseHolder,
     ) -> Result<(), StoreUnavailable> {
+        self.offering.recent.give_up_lease(grant);
         let lease = self.keys.lease(grant);
         let _: Answer = self
             .link
@@ -170,7 +205,10 @@ impl GrantStore for RedisStore {
                 link: Arc::clone(&self.link),
                 channel: self.keys.channel(),
                 process: self.keys.process(&process),
-                ears,
+                ears: Arc::new(Hearing {
+                    ears,
+                    offering: Arc::clone(&self.offering),
+                }),
             })
         });
     }
@@ -180,13 +218,13 @@ impl GrantStore for RedisStore {
         grant: &GrantId,
         tombstone_ttl: Duration,
     ) -> Result<(), StoreUnavailable> {
-        let [grant_key, identity, lease] = self.grant_keys(grant);
+        let keys = self.keys.ending(grant);
         let channel = self.keys.channel();
         let _: Answer = self
-            .link
+            .durable
             .run(
                 &self.scripts.end_grant,
-                &[&grant_key, &identity, &lease],
+                &keys.each_ref().map(String::as_str),
                 &[
                     &millis(tombstone_ttl),
                     channel.as_bytes(),
@@ -194,6 +232,7 @@ impl GrantStore for RedisStore {
                 ],
             )
             .await?;
+        self.offering.recent.note_end(grant, tombstone_ttl);
         Ok(())
     }
 
@@ -213,16 +252,45 @@ impl GrantStore for RedisStore {
                 &[name.as_bytes(), &millis(ttl)],
             )
             .await?;
+        self.offering.recent.note_holder(holder, grant, ttl);
         Ok(())
     }
 
     async fn grants_of(&self, holder: &[u8; 32]) -> Result<Vec<GrantId>, StoreUnavailable> {
+        // One that is left out would not be ended with the others.
+        self.offering.absent()?;
         let key = self.keys.holder(holder);
         let names: Vec<String> = self.link.run(&self.scripts.grants_of, &[&key], &[]).await?;
         Ok(names
             .iter()
             .filter_map(|name| GrantId::parse(name))
             .collect())
+    }
+}
+
+/// Ears, and what this process must not offer any more.
+#[derive(Debug)]
+struct Hearing {
+    ears: Arc<dyn Ears>,
+    offering: Arc<Offering>,
+}
+
+impl Ears for Hearing {
+    fn ended(&self, grant: &GrantId) {
+        self.offering.recent.heard_end(grant);
+        self.ears.ended(grant);
+    }
+
+    fn began(&self) {
+        self.ears.began();
+    }
+
+    fn confirmed(&self, as_of: Instant) {
+        self.ears.confirmed(as_of);
+    }
+
+    fn interrupted(&self, is_reached: bool) {
+        self.ears.interrupted(is_reached);
     }
 }
 

@@ -33,6 +33,31 @@ impl Keys {
         self.named("l", grant)
     }
 
+    /// That a grant was ended which was absent: its record may have been lost.
+    fn absent_end(&self, grant: &GrantId) -> String {
+        self.named("e", grant)
+    }
+
+    /// What the end of a grant touches.
+    pub(super) fn ending(&self, grant: &GrantId) -> [String; 4] {
+        [
+            self.grant(grant),
+            self.identity(grant),
+            self.lease(grant),
+            self.absent_end(grant),
+        ]
+    }
+
+    /// What is offered of a grant, and what forbids that.
+    pub(super) fn offered(&self, grant: &GrantId) -> [String; 4] {
+        [
+            self.grant(grant),
+            self.identity(grant),
+            self.device(grant),
+            self.absent_end(grant),
+        ]
+    }
+
     pub(super) fn device(&self, grant: &GrantId) -> String {
         self.named("d", grant)
     }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     RedisSettings,
     address::{Place, RedisAddress},
+    offering::Offering,
     server::{Server, Wire},
     topology::{Map, Topology},
 };
@@ -27,6 +28,7 @@ pub(super) struct Link {
     topology: Arc<Topology>,
     wires: Mutex<HashMap<Place, Arc<Wire>>>,
     address: RedisAddress,
+    offering: Arc<Offering>,
 }
 
 /// Where the next try goes.
@@ -52,12 +54,26 @@ const REACH: Duration = Duration::from_millis(1500);
 
 impl Link {
     /// Connects at the first command.
-    pub(super) fn new(settings: &RedisSettings) -> Result<Self, RedisError> {
+    pub(super) fn new(
+        settings: &RedisSettings,
+        offering: Arc<Offering>,
+    ) -> Result<Self, RedisError> {
         Ok(Self {
             topology: Arc::new(Topology::new(settings)?),
             wires: Mutex::default(),
             address: settings.address.clone(),
+            offering,
         })
+    }
+
+    /// The same with connections of its own.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            topology: Arc::clone(&self.topology),
+            wires: Mutex::default(),
+            address: self.address.clone(),
+            offering: Arc::clone(&self.offering),
+        }
     }
 
     /// Sends a command until it is answered. It must be one that may be sent twice, and its first
@@ -127,6 +143,23 @@ impl Link {
     pub(super) async fn map(&self) -> Result<Arc<Map>, StoreUnavailable> {
         let map = self.topology.map().await;
         map.map_err(|error| self.unavailable(&error))
+    }
+
+    /// Who holds a key, as far as is known.
+    pub(super) async fn holder(&self, key: &str) -> Result<Arc<Server>, RedisError> {
+        let slot = self.topology.slot_of(key.as_bytes());
+        let map = self.topology.map().await?;
+        map.holder(slot).map(Arc::clone)
+    }
+
+    /// Looks who is at the other end of a connection that is none of ours; see [`Offering::greet`].
+    pub(super) async fn greet(
+        &self,
+        server: &Server,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), RedisError> {
+        let place = server.place.to_string();
+        self.offering.greet(&place, connection).await
     }
 
     /// Sends a command to a certain server, once.
@@ -249,7 +282,8 @@ impl Link {
         }
         // Those to servers that hold nothing any more are closed.
         wires.retain(|place, _| self.topology.is_known(place));
-        let wire = Arc::new(Wire::new(Arc::clone(server)));
+        let offering = Arc::clone(&self.offering);
+        let wire = Arc::new(Wire::greeting(Arc::clone(server), offering));
         wires.insert(server.place.clone(), Arc::clone(&wire));
         wire
     }

@@ -243,6 +243,9 @@ impl Opening {
         });
         let describe = |error| self.link.describe(&error);
         let mut connection = connected.await.map_err(describe)?;
+        // Also where nothing else is asked at present.
+        let greeted = self.link.greet(&server, &mut connection).await;
+        greeted.map_err(describe)?;
         let subscribed = connection.subscribe(&self.channel).await;
         subscribed.map_err(describe)?;
         Ok(Post {

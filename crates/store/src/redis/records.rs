@@ -7,12 +7,20 @@ use async_trait::async_trait;
 use domain::id::{ClientId, GrantId};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{RedisStore, clients::CLIENT_FORMAT, key::unhex, millis};
+use super::{
+    RedisStore,
+    clients::{CLIENT_FORMAT, FORGOTTEN},
+    key::unhex,
+    millis,
+};
 use crate::{
     GrantStore as _, InteractionStore as _, StoreUnavailable,
     records::{LiveRecord, MoveMark, Page, Position, Record, Records, Unreadable},
     stored::{GrantHeader, StoredIdentity},
 };
+
+/// What stands for a registration that is no more.
+const FORGOTTEN_CLIENT: [u8; 2] = [CLIENT_FORMAT, FORGOTTEN];
 
 /// Names that the server is asked to look at for one page.
 const PAGE: usize = 2000;
@@ -32,7 +40,7 @@ enum Named {
     Interaction([u8; 16]),
     State([u8; 32]),
     Mark([u8; 32]),
-    /// It is of no use elsewhere: leases, memos, lists, who runs, keys.
+    /// It is of no use elsewhere: leases, memos, lists, who runs, keys, ends of what is absent.
     Left,
     Unknown,
 }
@@ -203,6 +211,9 @@ impl RedisStore {
         let Ok(life) = u64::try_from(life) else {
             return Ok(Some(self.unreadable(name)));
         };
+        if matches!(named, Named::Client(_)) && value == FORGOTTEN_CLIENT {
+            return Ok(None);
+        }
         let record = match named {
             Named::Client(client) => self.client_of(client, &value).await?,
             named => record_of(&named, value),
@@ -348,7 +359,7 @@ impl RedisStore {
             "n" => unhex(braced).map(Named::Interaction),
             "s" => unhex(braced).map(Named::State),
             "x" => unhex(braced).map(Named::Mark),
-            "l" | "t" | "p" | "b" => Some(Named::Left),
+            "l" | "t" | "p" | "b" | "e" => Some(Named::Left),
             _ => None,
         }
         .unwrap_or(Named::Unknown)

@@ -1,19 +1,23 @@
 //! The steps that are more than one command. They hold no rules: they compare a version and set.
 //!
-//! Each answers three elements: a code (0 where there is no such record, 3 where its grant is over),
-//! and where it is asked for the record and its identity session. Records begin with format, state, version and operation id at fixed offsets, see
+//! Each answers three elements: a code, and where it is asked for the record and its identity
+//! session. Records begin with format, state, version and operation id at fixed offsets, see
 //! `stored.rs`.
 
 use ::redis::Script;
 
 /// What a step did, as its first element says it.
 pub(super) mod code {
+    /// There is no such record.
+    pub(in crate::redis) const ABSENT: i64 = 0;
     /// Done, now or by the same operation before.
     pub(in crate::redis) const DONE: i64 = 1;
     /// Another write came first.
     pub(in crate::redis) const CONFLICT: i64 = 2;
     /// Somebody else has the lease.
     pub(in crate::redis) const BUSY: i64 = 4;
+    /// What was offered was missing.
+    pub(in crate::redis) const TAKEN: i64 = 5;
 }
 
 #[derive(Debug)]
@@ -36,6 +40,9 @@ pub(super) struct Scripts {
     pub(super) index_grant: Script,
     pub(super) grants_of: Script,
     pub(super) change_budget: Script,
+    pub(super) offer_grant: Script,
+    pub(super) offer_end: Script,
+    pub(super) offer_client: Script,
 }
 
 /// Milliseconds and microseconds by the server's clock.
@@ -76,27 +83,45 @@ return {1, false, false}
 /// KEYS grant, identity, lease. ARGV expected version, value.
 const SETTLE_IDENTITY: &str = r"
 local stored = redis.call('GET', KEYS[1])
-if not stored or string.sub(stored, 2, 2) ~= '\1' then return {3, false, false} end
+if not stored then return {0, false, false} end
+if string.sub(stored, 2, 2) ~= '\1' then return {3, false, false} end
 local identity = redis.call('GET', KEYS[2])
 if identity and string.sub(identity, 1, 8) ~= ARGV[1] then return {2, false, identity} end
 local left = redis.call('PTTL', KEYS[1])
-if left <= 0 then return {3, false, false} end
+if left <= 0 then return {0, false, false} end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', left)
 redis.call('DEL', KEYS[3])
 return {1, false, false}
 ";
 
-/// KEYS grant, identity, lease. ARGV life of the tombstone, channel, grant. Announced even if it
-/// was ended before: the announcement may have been lost with the answer.
-const END_GRANT: &str = r"
-local stored = redis.call('GET', KEYS[1])
-if stored and string.sub(stored, 2, 2) == '\1' then
+/// Leaves a trace of the end of a grant; answers whether there was none.
+const TOMBSTONE: &str = r"
+local function ended()
+  local stored = redis.call('GET', KEYS[1])
+  if not stored then return redis.call('SET', KEYS[4], '', 'NX', 'PX', ARGV[1]) end
+  if string.sub(stored, 2, 2) ~= '\1' then return false end
   local tombstone = string.sub(stored, 1, 1) .. '\2' .. string.sub(stored, 3, 18)
   redis.call('SET', KEYS[1], tombstone, 'PX', ARGV[1])
+  return true
 end
+";
+
+/// KEYS grant, identity, lease, end of an absent one. ARGV life of the tombstone, channel, grant.
+/// Announced even if it was ended before: the announcement may have been lost with the answer. If
+/// it is absent that may be a loss, and somebody may offer it.
+const END_GRANT: &str = r"
+ended()
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return {1, false, false}
+";
+
+/// The same of an end that the server may know. Only what is news to it is announced.
+const OFFER_END: &str = r"
+if not ended() then return {1, false, false} end
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return {5, false, false}
 ";
 
 /// KEYS grant, identity, lease. ARGV expected version, holder, life, life of the record.
@@ -106,7 +131,8 @@ return {1, false, false}
 /// of the others was, in milliseconds.
 const LEASE_REFRESH: &str = r"
 local stored = redis.call('GET', KEYS[1])
-if not stored or string.sub(stored, 2, 2) ~= '\1' then return {3, false, false} end
+if not stored then return {0, false, false} end
+if string.sub(stored, 2, 2) ~= '\1' then return {3, false, false} end
 local identity = redis.call('GET', KEYS[2])
 if identity and string.sub(identity, 1, 8) ~= ARGV[1] then return {2, false, identity} end
 local held = redis.call('HMGET', KEYS[3], 'v', 'h', 'e')
@@ -194,20 +220,20 @@ end
 return {0, false, false}
 ";
 
-/// KEYS client. ARGV life.
+/// KEYS client. ARGV life. Answers the registration as it is now.
 const EXTEND_CLIENT: &str = r"
 local stored = redis.call('GET', KEYS[1])
-if not stored then return {0, false, false} end
+if not stored or string.sub(stored, 2, 2) == '\2' then return {0, false, false} end
 local used = string.sub(stored, 1, 1) .. '\1' .. string.sub(stored, 3)
 redis.call('SET', KEYS[1], used, 'KEEPTTL')
 live_until(KEYS[1], tonumber(ARGV[1]))
-return {1, false, false}
+return {1, used, false}
 ";
 
 /// KEYS client. ARGV registration.
 const REPLACE_CLIENT: &str = r"
 local stored = redis.call('GET', KEYS[1])
-if not stored then return {0, false, false} end
+if not stored or string.sub(stored, 2, 2) == '\2' then return {0, false, false} end
 redis.call('SET', KEYS[1], string.sub(stored, 1, 2) .. ARGV[1], 'KEEPTTL')
 return {1, false, false}
 ";
@@ -272,6 +298,60 @@ redis.call('SET', KEYS[1], ARGV[1] .. number(micros + owed), 'PX', number(math.c
 return {1, owed}
 ";
 
+/// KEYS grant, identity, device, end of an absent one. ARGV grant value, life, identity value,
+/// device value, life; empty where there is none.
+///
+/// Of each record the higher version stays: the one there where they are equal. What was ended stays
+/// so. An identity session without its grant is of no use.
+const OFFER_GRANT: &str = r"
+local function version(value, from)
+  local number = 0
+  for index = from, from + 7 do number = number * 256 + (string.byte(value, index) or 0) end
+  return number
+end
+local function is_newer(value, stored, from)
+  return value ~= '' and (not stored or version(value, from) > version(stored, from))
+end
+local stored = redis.call('GET', KEYS[1])
+if stored and string.sub(stored, 2, 2) ~= '\1' then return {3, false, false} end
+if not stored and redis.call('EXISTS', KEYS[4]) == 1 then return {3, false, false} end
+local answer = 1
+if is_newer(ARGV[1], stored, 3) then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  stored = ARGV[1]
+  answer = 5
+end
+if not stored then return {0, false, false} end
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 then return {0, false, false} end
+if is_newer(ARGV[3], redis.call('GET', KEYS[2]), 1) then
+  redis.call('SET', KEYS[2], ARGV[3], 'PX', left)
+  answer = 5
+end
+if is_newer(ARGV[4], redis.call('GET', KEYS[3]), 3) then
+  redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
+  answer = 5
+end
+return {answer, false, false}
+";
+
+/// KEYS client. ARGV registration, life. One that was forgotten stays so; one that led to a login
+/// has done so.
+const OFFER_CLIENT: &str = r"
+local stored = redis.call('GET', KEYS[1])
+if not stored then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return {5, false, false}
+end
+if string.sub(stored, 2, 2) == '\2' then return {3, false, false} end
+if string.sub(ARGV[1], 2, 2) == '\1' then
+  redis.call('SET', KEYS[1], string.sub(stored, 1, 1) .. '\1' .. string.sub(stored, 3), 'KEEPTTL')
+  live_until(KEYS[1], tonumber(ARGV[2]))
+end
+return {1, false, false}
+";
+
 // === impl Scripts ===
 
 impl Scripts {
@@ -281,7 +361,7 @@ impl Scripts {
             open_grant: Script::new(OPEN_GRANT),
             replace_grant: Script::new(REPLACE_GRANT),
             settle_identity: Script::new(SETTLE_IDENTITY),
-            end_grant: Script::new(END_GRANT),
+            end_grant: Script::new(&format!("{TOMBSTONE}{END_GRANT}")),
             lease_refresh: timed(LEASE_REFRESH),
             release_refresh: Script::new(RELEASE_REFRESH),
             share_keys: Script::new(SHARE_KEYS),
@@ -296,6 +376,9 @@ impl Scripts {
             index_grant: timed(INDEX_GRANT),
             grants_of: timed(GRANTS_OF),
             change_budget: timed(CHANGE_BUDGET),
+            offer_grant: Script::new(OFFER_GRANT),
+            offer_end: Script::new(&format!("{TOMBSTONE}{OFFER_END}")),
+            offer_client: timed(OFFER_CLIENT),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     address::{Login, Place},
+    offering::Offering,
     tls::{self, RedisTls},
 };
 
@@ -52,6 +53,8 @@ pub(super) struct Server {
 /// The connection to a server that many share: made at the first use, and anew when it broke.
 pub(super) struct Wire {
     server: Arc<Server>,
+    /// Greets each connection before it is used.
+    offering: Option<Arc<Offering>>,
     line: Mutex<Line>,
 }
 
@@ -185,7 +188,16 @@ impl Wire {
     pub(super) fn new(server: Arc<Server>) -> Self {
         Self {
             server,
+            offering: None,
             line: Mutex::default(),
+        }
+    }
+
+    /// A wire to a server that keeps what we write.
+    pub(super) fn greeting(server: Arc<Server>, offering: Arc<Offering>) -> Self {
+        Self {
+            offering: Some(offering),
+            ..Self::new(server)
         }
     }
 
@@ -206,7 +218,7 @@ impl Wire {
             return Err(failure.clone());
         }
         let began = Instant::now();
-        match self.server.connect(&patient()).await {
+        match self.connect().await {
             Ok(connection) => {
                 line.made += 1;
                 let held = Held {
@@ -221,6 +233,15 @@ impl Wire {
                 Err(failure)
             }
         }
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let mut connection = self.server.connect(&patient()).await?;
+        if let Some(offering) = &self.offering {
+            let place = self.server.place.to_string();
+            offering.greet(&place, &mut connection).await?;
+        }
+        Ok(connection)
     }
 
     /// Lets a connection go that is of no use any more; a newer one stays.

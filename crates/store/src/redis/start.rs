@@ -1,6 +1,6 @@
 //! What is looked at before a server is used.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind, cmd};
 use domain::time::{Clock, Timestamp};
@@ -10,6 +10,7 @@ use super::{
     RedisSettings,
     address::{Arrangement, Place, RedisAddress},
     link::Link,
+    offering::Offering,
 };
 
 /// Why a server cannot be used. Nothing was changed in it.
@@ -110,6 +111,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(2);
 
 pub(super) async fn connect(
     settings: &RedisSettings,
+    offering: Arc<Offering>,
     clock: &dyn Clock,
 ) -> Result<Link, ConnectError> {
     let address = &settings.address;
@@ -118,7 +120,7 @@ pub(super) async fn connect(
             address: address.to_string(),
         });
     }
-    let link = Link::new(settings).map_err(|error| ConnectError::Unreachable {
+    let link = Link::new(settings, offering).map_err(|error| ConnectError::Unreachable {
         address: address.to_string(),
         reason: error.to_string(),
     })?;

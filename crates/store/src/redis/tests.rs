@@ -1,7 +1,9 @@
 mod budgets;
 mod cluster;
+mod losses;
 mod model;
 mod records;
+mod replicas;
 mod sentinel;
 
 use std::sync::atomic::{AtomicU64, Ordering};
