@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use testkit::{
     client::{OAuthClient, Tokens, discover, endpoint},
@@ -187,6 +187,26 @@ async fn nothing_is_moved_from_under_a_running_proxy() -> Result<()> {
         mover.caller(&client, &tokens).await?.as_deref(),
         Some("alice")
     );
+    Ok(())
+}
+
+/// It could not say that it goes.
+#[tokio::test]
+async fn a_proxy_that_was_killed_is_waited_for() -> Result<()> {
+    let mut mover = Mover::open().await?;
+    mover.stop().await?;
+    mover.start_on_redis().await?;
+    let (client, alice) = mover.stage.logged_in("alice").await?;
+    mover.stage.proxy.process()?.kill()?;
+    // What it said of itself ends sooner than it would, so that the story does too.
+    let names = mover.redis.command(&["KEYS", "oidc:v1:p:*"]).await?;
+    let name = names.lines().find(|line| line.starts_with("oidc:"));
+    let name = name.context("a process is known")?;
+    mover.redis.command(&["PEXPIRE", name, "5000"]).await?;
+    mover.done(&["move", "--to", "embedded"])?;
+    mover.start_on_file().await?;
+    let caller = mover.caller(&client, &alice).await?;
+    assert_eq!(caller.as_deref(), Some("alice"));
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use testkit::redis::Cluster;
+
 use super::*;
 use crate::{
     Replaced,
@@ -125,32 +127,21 @@ async fn moved(source: &dyn Records, target: &dyn Records) {
     transfer.release_target().await.unwrap();
 }
 
-#[tokio::test]
-async fn every_record_moves_to_a_server_and_back_with_what_is_left_of_its_life() {
+/// From a file to a server, and from there to another file.
+async fn moves_there_and_back(server: &RedisStore) {
     let directory = tempfile::tempdir().unwrap();
-    let mut fixture = Fixture::new().await;
-    // What stands beside our records is left alone, also where the prefix is a pattern.
-    fixture.prefix = "o[a-z]*:".to_owned();
-    let mut admin = fixture.admin().await;
-    let beside: Result<(), _> = cmd("SET")
-        .arg("oidc:v1:x:{00}")
-        .arg(1)
-        .query_async(&mut admin)
-        .await;
-    beside.unwrap();
-
     let first = embedded(&directory.path().join("first"));
     fill(&first).await;
     let before = all(&first).await;
     assert_eq!(unused(&before), ["b", "a"]);
 
-    let server = fixture.connect().await;
-    moved(&first, &server).await;
-    meets_what_was_filled_in(&server).await;
-    let there = all(&server).await;
+    moved(&first, server).await;
+    meets_what_was_filled_in(server).await;
+    let there = all(server).await;
+    assert!(server.estimate().await.unwrap() > 10);
 
     let second = embedded(&directory.path().join("second"));
-    moved(&server, &second).await;
+    moved(server, &second).await;
     meets_what_was_filled_in(&second).await;
     let back = all(&second).await;
 
@@ -163,12 +154,34 @@ async fn every_record_moves_to_a_server_and_back_with_what_is_left_of_its_life()
         }
         assert_eq!(stage.len(), before.len());
     }
+}
+
+#[tokio::test]
+async fn every_record_moves_to_a_server_and_back_with_what_is_left_of_its_life() {
+    let mut fixture = Fixture::new().await;
+    // What stands beside our records is left alone, also where the prefix is a pattern.
+    fixture.prefix = "o[a-z]*:".to_owned();
+    let mut admin = fixture.admin().await;
+    let beside: Result<(), _> = cmd("SET")
+        .arg("oidc:v1:x:{00}")
+        .arg(1)
+        .query_async(&mut admin)
+        .await;
+    beside.unwrap();
+    moves_there_and_back(&fixture.connect().await).await;
     let beside: Option<u8> = cmd("GET")
         .arg("oidc:v1:x:{00}")
         .query_async(&mut admin)
         .await
         .unwrap();
     assert_eq!(beside, Some(1));
+}
+
+#[tokio::test]
+async fn every_record_moves_to_a_cluster_and_back() {
+    let cluster = Cluster::start(3, 0).await.unwrap();
+    let settings = settings(&cluster.url(), "oidc:");
+    moves_there_and_back(&connect(&settings).await.unwrap()).await;
 }
 
 #[tokio::test]
