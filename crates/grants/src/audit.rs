@@ -2,7 +2,7 @@
 
 use domain::{address::ClientNetwork, id::GrantId};
 
-use crate::{record::Facts, rules::LateRule};
+use crate::{inspect::TokenKind, record::Facts, rules::LateRule};
 
 /// Why a grant ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,20 @@ pub(crate) fn opened(grant: &GrantId, facts: &Facts) {
         resource = %facts.resource,
         scope = %facts.scopes,
         "grant opened"
+    );
+}
+
+/// A token of the predecessor is ours from now on.
+pub(crate) fn taken_over(grant: &GrantId, facts: &Facts, kind: TokenKind) {
+    tracing::info!(
+        grant.id = %grant,
+        client.id = %facts.client,
+        user.subject = %facts.subject,
+        identity.issuer = %facts.issuer,
+        resource = %facts.resource,
+        scope = %facts.scopes,
+        token.kind = ?kind,
+        "a token of the predecessor was taken over"
     );
 }
 

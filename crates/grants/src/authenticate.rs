@@ -9,8 +9,8 @@ use domain::{
 };
 
 use crate::{
-    cache::Refusal, heart::Heart, live::Live, lookup::Closed, messages::AuthenticateError,
-    session::Session,
+    cache::Refusal, heart::Heart, imported::is_old_token, inspect::TokenKind, live::Live,
+    lookup::Closed, messages::AuthenticateError, session::Session,
 };
 
 impl Heart {
@@ -22,10 +22,18 @@ impl Heart {
         resource: &Resource,
         network: ClientNetwork,
     ) -> Result<Session, AuthenticateError> {
-        let credential = Credential::parse(access_token)
-            .ok()
-            .filter(|credential| credential.kind == CredentialKind::Access)
-            .ok_or(AuthenticateError::Malformed)?;
+        let Ok(credential) = Credential::parse(access_token) else {
+            return Box::pin(Self::authenticate_imported(
+                heart,
+                access_token,
+                resource,
+                network,
+            ))
+            .await;
+        };
+        if credential.kind != CredentialKind::Access {
+            return Err(AuthenticateError::Malformed);
+        }
         if credential.is_expired(heart.clock.now()) {
             return Err(AuthenticateError::Expired);
         }
@@ -40,6 +48,36 @@ impl Heart {
         if !live.verifies_access(&credential) {
             return Err(AuthenticateError::Unknown);
         }
+        Self::let_in(heart, live, credential.generation, resource, network)
+    }
+
+    /// The same for a token of the predecessor: it bears no generation, which makes it one of the
+    /// oldest.
+    async fn authenticate_imported(
+        heart: &Arc<Self>,
+        access_token: &str,
+        resource: &Resource,
+        network: ClientNetwork,
+    ) -> Result<Session, AuthenticateError> {
+        if !is_old_token(access_token) {
+            return Err(AuthenticateError::Malformed);
+        }
+        let patience = heart.patience();
+        let opened = heart
+            .open_imported(access_token, TokenKind::Access, &patience)
+            .await?;
+        let live = heart.live_imported(&opened, &patience).await?;
+        Self::let_in(heart, live, 0, resource, network)
+    }
+
+    /// An authentic token: what is left to ask is whether its grant lives, and what it is for.
+    fn let_in(
+        heart: &Arc<Self>,
+        live: Arc<Live>,
+        generation: u32,
+        resource: &Resource,
+        network: ClientNetwork,
+    ) -> Result<Session, AuthenticateError> {
         let is_over = live.ends_at() <= heart.clock.now();
         // Without its provider no session can go on; nothing is erased, so that it does if the
         // provider is configured again.
@@ -49,7 +87,7 @@ impl Heart {
         if live.facts.resource != *resource {
             return Err(AuthenticateError::WrongResource);
         }
-        heart.note_use(&live, credential.generation, network);
+        heart.note_use(&live, generation, network);
         Ok(Session::new(live, Arc::clone(heart)))
     }
 

@@ -196,15 +196,25 @@ impl Registry {
 
     /// Remembers that a token opens nothing.
     pub(crate) fn refuse(&self, token: &str, refusal: Refusal, now: Timestamp) {
+        self.refuse_named(&sha256(token.as_bytes()), refusal, now);
+    }
+
+    /// The same by a hash of what was shown.
+    pub(crate) fn refuse_named(&self, hash: &[u8; 32], refusal: Refusal, now: Timestamp) {
         let until = now.plus(REFUSED_LIFE);
         self.refused
-            .insert(token_hash(token), Refused { refusal, until });
+            .insert(start_of(hash), Refused { refusal, until });
     }
 
     /// Whether a token is remembered as opening nothing.
     pub(crate) fn refusal(&self, token: &str, now: Timestamp) -> Option<Refusal> {
+        self.refusal_of(&sha256(token.as_bytes()), now)
+    }
+
+    /// The same by a hash of what was shown.
+    pub(crate) fn refusal_of(&self, hash: &[u8; 32], now: Timestamp) -> Option<Refusal> {
         self.refused
-            .get(&token_hash(token))
+            .get(&start_of(hash))
             .filter(|refused| now < refused.until)
             .map(|refused| refused.refusal)
     }
@@ -265,8 +275,7 @@ impl Weighter<GrantId, Arc<Live>> for ByBytes {
     }
 }
 
-fn token_hash(token: &str) -> TokenHash {
-    let hash = sha256(token.as_bytes());
+fn start_of(hash: &[u8; 32]) -> TokenHash {
     // 16 of 32 bytes are always there.
     hash.first_chunk().copied().unwrap_or_default()
 }

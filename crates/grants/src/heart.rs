@@ -19,13 +19,15 @@ use crate::{
     cache::Registry,
     calls::Calls,
     hearing::{CERTAIN, Hearing},
-    inspect::{InspectError, Inspection},
+    imported::Imports,
+    inspect::{InspectError, Inspection, TokenKind},
     line::Moment,
     messages::{
         AuthenticateError, CompletedLogin, GrantSettings, IssuedTokens, Redemption, RevokeError,
         Rotation, TokenError,
     },
     patience::{Pace, Patience},
+    predecessor::{OldSession, PredecessorSource, TakeOverError, TakenOver},
     session::Session,
 };
 
@@ -46,6 +48,7 @@ pub(crate) struct Heart {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) tasks: TaskTracker,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) imports: Imports,
     pub(crate) pace: Pace,
     /// Where calls are bounded.
     pub(crate) calls: Option<Calls>,
@@ -101,10 +104,40 @@ impl Grants {
                 random,
                 tasks,
                 registry,
+                imports: Imports::default(),
                 pace,
                 calls,
             }),
         }
+    }
+
+    /// From now on tokens of the predecessor are looked for there at their first use. What is set
+    /// first stays.
+    pub fn take_over_from(&self, source: PredecessorSource) {
+        // A second source would be a fault of composition; the first one goes on.
+        let _ = self.heart.imports.source.set(source);
+    }
+
+    /// Whether a token of the predecessor can be taken over. Changes nothing.
+    ///
+    /// # Errors
+    /// See [`TakeOverError`].
+    pub async fn look_at_old(
+        &self,
+        kind: TokenKind,
+        token: &str,
+    ) -> Result<OldSession, TakeOverError> {
+        self.heart.look_at_old(kind, token).await
+    }
+
+    /// Takes over a token of the predecessor, and its session with the first one. The caller has
+    /// taken over the client. May be broken off and done again.
+    ///
+    /// # Errors
+    /// See [`TakeOverError`].
+    pub async fn take_over(&self, old: &OldSession) -> Result<TakenOver, TakeOverError> {
+        let patience = self.heart.patience();
+        self.heart.take_over(old, &patience).await
     }
 
     /// Opens a grant for a completed login and returns its authorization code. The caller has

@@ -119,7 +119,9 @@ impl fmt::Debug for Inspection {
 
 impl Heart {
     pub(crate) async fn inspect(&self, token: &str) -> Result<Inspection, InspectError> {
-        let credential = Credential::parse(token).map_err(|_| InspectError::Unknown)?;
+        let Ok(credential) = Credential::parse(token) else {
+            return self.inspect_imported(token).await;
+        };
         let kind = match credential.kind {
             CredentialKind::Access => TokenKind::Access,
             CredentialKind::Refresh => TokenKind::Refresh,
@@ -159,6 +161,32 @@ impl Heart {
             kind,
             issued_at,
             expires_at,
+            identity: live.identity(),
+            live,
+        })
+    }
+
+    /// The same for a token of the predecessor. When that was issued is not kept.
+    async fn inspect_imported(&self, token: &str) -> Result<Inspection, InspectError> {
+        let patience = self.patience();
+        let (opened, kind) = self.open_either(token, &patience).await?;
+        let live = self.live_imported(&opened, &patience).await?;
+        let line = self.hold(&live, &patience).await?.line.clone();
+        let (end, now) = (live.end_of(&line), self.clock.now());
+        if live.is_ended() || end <= now || live.refresher.is_none() {
+            return Err(InspectError::Ended);
+        }
+        let window = self.settings.refresh_window;
+        if kind == TokenKind::Refresh
+            && judge_anywhere(0, &line, window, now).is_none()
+            && self.was_used(&opened, &patience).await?
+        {
+            return Err(InspectError::Replaced);
+        }
+        Ok(Inspection {
+            kind,
+            issued_at: None,
+            expires_at: end.min(opened.ends_at),
             identity: live.identity(),
             live,
         })

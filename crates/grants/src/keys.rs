@@ -84,7 +84,12 @@ impl<'a> Root<'a> {
         GrantKeys::derive(self.key(), &self.grant, self.issuer)
     }
 
-    /// The root itself, to be sealed to a device.
+    /// The grant that it is the root of.
+    pub(crate) const fn grant(&self) -> GrantId {
+        self.grant
+    }
+
+    /// The root itself, to be sealed to a device or split with a token.
     pub(crate) const fn expose(&self) -> &SecretBytes<32> {
         &self.secret
     }

@@ -4,7 +4,8 @@
 //! [`Grants`] is the front door; each operation has a file of its own. What a grant remembers is
 //! in `record`, the pure rules over it in `line` and `rules`; `live` is a grant in memory, `cache`
 //! finds it again; `refresh` asks the identity provider. Where other processes write to the store
-//! too, `hearing` says how certain memory is, and `lease` who refreshes.
+//! too, `hearing` says how certain memory is, and `lease` who refreshes. `predecessor` judges what the
+//! Node.js predecessor left, `import` takes it over, and `imported` finds its tokens again.
 
 mod audit;
 mod authenticate;
@@ -14,6 +15,8 @@ mod device;
 mod hearing;
 mod heart;
 mod identity;
+mod import;
+mod imported;
 mod inspect;
 mod keys;
 mod lease;
@@ -25,6 +28,7 @@ mod machines;
 mod messages;
 mod open;
 mod patience;
+mod predecessor;
 mod record;
 mod redeem;
 mod refresh;
@@ -45,5 +49,9 @@ pub use inspect::{InspectError, Inspection, TokenKind};
 pub use messages::{
     AuthenticateError, CompletedLogin, GrantSettings, IssuedTokens, Redemption, RevokeError,
     Rotation, TokenError,
+};
+pub use predecessor::{
+    OldSession, PredecessorSource, TakeOverError, TakenClient, TakenOver, Unfit, UnfitClient,
+    client_of,
 };
 pub use session::{IdentityError, IdentityToken, Session};

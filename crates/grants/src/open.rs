@@ -16,6 +16,7 @@ use crate::{
     keys::{CheckValue, Claims, Root},
     line::{CODE_LIFE, UNREDEEMED_LIFE},
     messages::CompletedLogin,
+    patience::Patience,
     record::{self, CodeProof, CodeState, Facts, Line, Pad, Pads},
 };
 
@@ -63,7 +64,9 @@ impl Heart {
             facts: &facts,
         };
         let sealed = session.seal(&keys.seal, &binding, self.random.as_ref());
-        self.remember(&grant, &line, &facts, sealed).await?;
+        let patience = self.patience();
+        self.remember(&grant, &line, &facts, sealed, &patience)
+            .await?;
         audit::opened(&grant, &facts);
         if token_end.is_some() {
             audit::ends_with_its_token(&grant, &facts);
@@ -105,22 +108,23 @@ impl Heart {
 
     /// The index is written before the grant, so that it always names at least the grants there
     /// are.
-    async fn remember(
+    pub(crate) async fn remember(
         &self,
         grant: &GrantId,
         line: &Line,
         facts: &Facts,
         sealed: Vec<u8>,
+        patience: &Patience,
     ) -> Result<(), StoreUnavailable> {
-        let patience = self.patience();
-        let grant_life = line.absolute_end.since(line.opened);
+        let now = self.clock.now();
+        let grant_life = line.absolute_end.since(now);
         let holder = holder(&facts.issuer, &facts.subject);
         patience
             .call(|| self.store.index_grant(&holder, grant, grant_life))
             .await?;
         let body = record::encode(line, facts);
         let operation = self.random.bytes();
-        let remaining = line.remaining(line.opened);
+        let remaining = line.remaining(now);
         patience
             .call(|| {
                 let (body, sealed) = (body.clone(), sealed.clone());

@@ -29,18 +29,10 @@ impl Heart {
         token: &str,
         client: &ClientId,
     ) -> Result<(), RevokeError> {
-        let Ok(credential) = Credential::parse(token) else {
-            return Ok(());
-        };
         let patience = self.patience();
-        let live = match self.live(token, &credential, &patience).await {
-            Ok(live) => live,
-            Err(Closed::Refused(_)) => return Ok(()),
-            Err(Closed::Unavailable(error)) => return Err(error.into()),
-        };
-        if !self.opens(&live, &credential, &patience).await? {
+        let Some(live) = self.opened_by(token, &patience).await? else {
             return Ok(());
-        }
+        };
         if live.facts.client != *client {
             audit::foreign_client(&live.id, &live.facts, client);
             return Ok(());
@@ -49,6 +41,28 @@ impl Heart {
             .await?;
         self.give_back(live);
         Ok(())
+    }
+
+    /// The grant that a token of either kind opens, whoever made it.
+    async fn opened_by(
+        &self,
+        token: &str,
+        patience: &Patience,
+    ) -> Result<Option<Arc<Live>>, StoreUnavailable> {
+        let opened = async {
+            let Ok(credential) = Credential::parse(token) else {
+                let (opened, _) = self.open_either(token, patience).await?;
+                return Ok(Some(self.live_imported(&opened, patience).await?));
+            };
+            let live = self.live(token, &credential, patience).await?;
+            let opens = self.opens(&live, &credential, patience).await?;
+            Ok(opens.then_some(live))
+        };
+        match opened.await {
+            Ok(live) => Ok(live),
+            Err(Closed::Refused(_)) => Ok(None),
+            Err(Closed::Unavailable(error)) => Err(error),
+        }
     }
 
     /// Tells the identity provider that its tokens are not needed any more: in a task of its own,

@@ -12,6 +12,8 @@ use crate::{
     audit::{self, EndReason},
     cache::Refusal,
     heart::Heart,
+    imported::Opened,
+    inspect::TokenKind,
     keys::{Claims, Root},
     line::retired_half,
     live::{Live, VersionedLine},
@@ -26,13 +28,36 @@ use crate::{
 /// Most writes of others that one rotation gives way to.
 const ATTEMPTS: usize = 8;
 
+/// A refresh token that was shown.
+enum Shown<'a> {
+    Ours(&'a Credential),
+    /// Of the predecessor.
+    Imported(&'a Opened),
+}
+
+// === impl Shown ===
+
+impl Shown<'_> {
+    /// What was taken over is older than all that is ours.
+    const fn generation(&self) -> u32 {
+        match self {
+            Self::Ours(credential) => credential.generation,
+            Self::Imported(_) => 0,
+        }
+    }
+}
+
+// === impl Heart ===
+
 impl Heart {
     pub(crate) async fn rotate(&self, rotation: Rotation<'_>) -> Result<IssuedTokens, TokenError> {
-        let credential = Credential::parse(rotation.refresh_token)
-            .ok()
-            .filter(|credential| credential.kind == CredentialKind::Refresh)
-            .ok_or(TokenError::Unknown)?;
         let patience = self.patience();
+        let Ok(credential) = Credential::parse(rotation.refresh_token) else {
+            return self.rotate_imported(&rotation, &patience).await;
+        };
+        if credential.kind != CredentialKind::Refresh {
+            return Err(TokenError::Unknown);
+        }
         if let Some(refusal) = self
             .registry
             .refusal(rotation.refresh_token, self.clock.now())
@@ -49,18 +74,50 @@ impl Heart {
             }
             Err(closed) => return Err(closed.into()),
         };
-        let mut held = self.hold(&live, &patience).await?;
+        let shown = Shown::Ours(&credential);
+        match self.rotate_live(&live, &shown, &rotation, &patience).await {
+            Ok(Some(issued)) => Ok(issued),
+            Ok(None) => Err(self.unopened(&credential, &rotation, &patience).await?),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Answers a token of the predecessor with one of ours.
+    async fn rotate_imported(
+        &self,
+        rotation: &Rotation<'_>,
+        patience: &Patience,
+    ) -> Result<IssuedTokens, TokenError> {
+        let token = rotation.refresh_token;
+        let opened = self
+            .open_imported(token, TokenKind::Refresh, patience)
+            .await?;
+        let live = self.live_imported(&opened, patience).await?;
+        let shown = Shown::Imported(&opened);
+        let issued = self.rotate_live(&live, &shown, rotation, patience).await?;
+        self.note_used(&opened, patience).await;
+        issued.ok_or(TokenError::Unknown)
+    }
+
+    /// Answers a token by its grant; `None` if it is not authentic.
+    async fn rotate_live(
+        &self,
+        live: &Arc<Live>,
+        shown: &Shown<'_>,
+        rotation: &Rotation<'_>,
+        patience: &Patience,
+    ) -> Result<Option<IssuedTokens>, TokenError> {
+        let mut held = self.hold(live, patience).await?;
         for _ in 0..ATTEMPTS {
-            let Some(root) = self.root_of(&live, &credential, &held.line) else {
-                drop(held);
-                return Err(self.unopened(&credential, &rotation, &patience).await?);
+            let Some(root) = self.root_of(live, shown, &held.line) else {
+                return Ok(None);
             };
-            self.may_rotate(&live, &held.line, &rotation)?;
+            self.may_rotate(live, &held.line, rotation)?;
             let answered = self
-                .answer(&live, &root, &mut held, &credential, &rotation, &patience)
+                .answer(live, &root, &mut held, shown, rotation, patience)
                 .await?;
             if answered == Written::Done {
-                return Ok(self.issue(&live, &root, &held.line));
+                return Ok(Some(self.issue(live, &root, &held.line)));
             }
             if answered == Written::Gone {
                 return Err(TokenError::Ended);
@@ -70,10 +127,16 @@ impl Heart {
     }
 
     /// The root that a token carries, if it is authentic.
-    fn root_of(&self, live: &Live, credential: &Credential, line: &Line) -> Option<Root<'_>> {
-        let pad = line.refresh_pads.numbered(credential.pad_number)?;
-        let root = Root::from_half(credential, pad, &self.settings.issuer);
-        (live.is_key(&root.key()) && root.verifies(credential)).then_some(root)
+    fn root_of(&self, live: &Live, shown: &Shown<'_>, line: &Line) -> Option<Root<'_>> {
+        let issuer = &self.settings.issuer;
+        match shown {
+            Shown::Ours(credential) => {
+                let pad = line.refresh_pads.numbered(credential.pad_number)?;
+                let root = Root::from_half(credential, pad, issuer);
+                (live.is_key(&root.key()) && root.verifies(credential)).then_some(root)
+            }
+            Shown::Imported(opened) => opened.root(issuer).filter(|root| live.is_key(&root.key())),
+        }
     }
 
     /// Who may refresh, for what. Nothing here ends a grant.
@@ -116,16 +179,22 @@ impl Heart {
         live: &Live,
         root: &Root<'_>,
         held: &mut VersionedLine,
-        credential: &Credential,
+        token: &Shown<'_>,
         rotation: &Rotation<'_>,
         patience: &Patience,
     ) -> Result<Written, TokenError> {
         let moment = self.moment();
-        let shown = credential.generation;
+        let shown = token.generation();
         let address = live.keys.address_hash(rotation.network);
         let window = self.settings.refresh_window;
         let mut changed = held.line.clone();
-        match judge(shown, &held.line, &address, window, moment.now) {
+        let mut verdict = judge(shown, &held.line, &address, window, moment.now);
+        if let (Verdict::Theft, Shown::Imported(opened)) = (verdict, token)
+            && !self.was_used(opened, patience).await?
+        {
+            verdict = Verdict::Late(LateRule::NeverShown);
+        }
+        match verdict {
             Verdict::Present | Verdict::Newer if rotation.is_confidential => {
                 changed.prolong(shown, address, moment);
             }

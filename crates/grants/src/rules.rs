@@ -30,6 +30,9 @@ pub(crate) enum LateRule {
     /// From an address to which a strictly later generation was handed, or from which one was
     /// used: siblings on one machine.
     KnownAddress,
+    /// Taken over from the predecessor and never shown here before: it was not replaced, but
+    /// another of its session was.
+    NeverShown,
 }
 
 /// Judges a refresh token. A window of zero is strict: no replaced token is honoured.

@@ -38,6 +38,7 @@ use crate::{
     record::CodeState,
 };
 
+pub(crate) mod predecessor;
 mod provider;
 
 pub(crate) use provider::{Answer, ScriptedProvider};

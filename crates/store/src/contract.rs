@@ -10,6 +10,7 @@ use crate::{Store, StoredGrant, StoredIdentity};
 pub(crate) mod clients;
 pub(crate) mod devices;
 pub(crate) mod grants;
+pub(crate) mod imported;
 pub(crate) mod interactions;
 pub(crate) mod steps;
 
@@ -56,6 +57,8 @@ macro_rules! contract {
             grants: an_end_wins_over_any_version,
             grants: an_end_is_remembered_for_its_time_and_an_absent_grant_has_none,
             grants: a_holder_s_grants_are_listed_while_they_last,
+            imported: what_was_taken_over_first_stays_until_its_end,
+            imported: of_many_who_take_over_one_wins_and_all_hear_of_it,
         );
     };
 }

@@ -10,6 +10,7 @@ mod budgets;
 mod clients;
 mod devices;
 mod grants;
+mod imported;
 mod interactions;
 mod key;
 mod patrol;

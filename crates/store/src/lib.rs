@@ -6,6 +6,7 @@
 //! where they must be.
 
 pub mod embedded;
+pub mod predecessor;
 pub mod records;
 pub mod redis;
 pub mod seal;
@@ -19,6 +20,7 @@ mod clients;
 mod contract;
 mod devices;
 mod grants;
+mod imported;
 mod interactions;
 #[cfg(any(test, feature = "testing"))]
 pub mod model;
@@ -28,6 +30,7 @@ pub use budgets::{BudgetKey, BudgetStore, Charged};
 pub use clients::ClientStore;
 pub use devices::DeviceStore;
 pub use grants::{Ears, GrantStore, LeaseHolder};
+pub use imported::{ImportedName, ImportedStore};
 pub use interactions::InteractionStore;
 pub use stored::{
     DeviceApproval, DeviceReplaced, Lease, Replaced, Settled, StoredDevice, StoredGrant,
@@ -63,7 +66,9 @@ impl Bounds {
 
 /// What the proxy remembers. Every method is one atomic step; absent is `Ok(None)`; what has
 /// expired is absent. A write that was answered is durable.
-pub trait Store: ClientStore + InteractionStore + GrantStore + DeviceStore + BudgetStore {
+pub trait Store:
+    ClientStore + InteractionStore + GrantStore + DeviceStore + BudgetStore + ImportedStore
+{
     /// Whether other processes write to this store too.
     fn is_shared(&self) -> bool;
 }

@@ -35,6 +35,8 @@ pub enum Kind {
     State,
     /// What counts once.
     Mark,
+    /// A token of the predecessor that was taken over.
+    Imported,
 }
 
 /// A record.
@@ -66,6 +68,8 @@ pub enum Record {
     State([u8; 32], [u8; 16]),
     /// See [`Kind::Mark`].
     Mark([u8; 32]),
+    /// See [`Kind::Imported`].
+    Imported([u8; 32], Vec<u8>),
 }
 
 /// A record that has not expired.
@@ -157,7 +161,7 @@ pub trait Records: Send + Sync + fmt::Debug {
 
 impl Kind {
     /// All of them, in the order of a report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Grant,
         Self::Identity,
         Self::Holder,
@@ -167,6 +171,7 @@ impl Kind {
         Self::Interaction,
         Self::State,
         Self::Mark,
+        Self::Imported,
     ];
 
     /// For people.
@@ -181,6 +186,7 @@ impl Kind {
             Self::Interaction => "logins under way",
             Self::State => "states of logins",
             Self::Mark => "marks of what counts once",
+            Self::Imported => "tokens that were taken over",
         }
     }
 }
@@ -200,6 +206,7 @@ impl Record {
             Self::Interaction(..) => Kind::Interaction,
             Self::State(..) => Kind::State,
             Self::Mark(_) => Kind::Mark,
+            Self::Imported(..) => Kind::Imported,
         }
     }
 }

@@ -12,11 +12,13 @@ mod clients;
 mod devices;
 mod durable;
 mod grants;
+mod imported;
 mod interactions;
 mod key;
 mod link;
 mod listening;
 mod offering;
+mod predecessor;
 mod processes;
 mod recent;
 mod records;
@@ -44,6 +46,7 @@ use crate::{Bounds, OperationId, Store, StoreUnavailable, StoredIdentity, stored
 
 pub use self::{
     address::{InvalidRedisAddress, RedisAddress},
+    predecessor::RedisPredecessor,
     processes::Process,
     start::ConnectError,
     tls::RedisTls,
@@ -122,6 +125,9 @@ impl RedisStore {
     /// How many writes that sessions depend on had no replica within 100 ms, since the start.
     pub fn unacknowledged_writes(&self) -> u64 {
         self.durable.unacknowledged()
+    /// The records that the predecessor left on the same server under the same prefix.
+    pub fn predecessor(&self) -> RedisPredecessor {
+        RedisPredecessor::new(Arc::clone(&self.link), self.keys.outer_prefix())
     }
 
     /// The signing keys that all processes share, as somebody has sealed them.

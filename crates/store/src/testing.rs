@@ -4,6 +4,7 @@ mod budgets;
 mod clients;
 mod devices;
 mod grants;
+mod imported;
 mod interactions;
 
 use std::sync::{
@@ -21,6 +22,8 @@ pub struct SwitchedStore {
     /// Writes are done, but the answer is lost.
     loses_answers: AtomicBool,
     commands: AtomicUsize,
+    /// After so many commands it is away.
+    fuse: AtomicUsize,
 }
 
 // === impl SwitchedStore ===
@@ -33,12 +36,19 @@ impl SwitchedStore {
             is_away: AtomicBool::new(false),
             loses_answers: AtomicBool::new(false),
             commands: AtomicUsize::new(0),
+            fuse: AtomicUsize::new(usize::MAX),
         }
     }
 
     /// Takes the store away, or brings it back.
     pub fn set_away(&self, is_away: bool) {
         self.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    /// Does so many commands more, and none after that.
+    pub fn break_off_after(&self, commands: usize) {
+        let last = self.commands().saturating_add(commands);
+        self.fuse.store(last, Ordering::SeqCst);
     }
 
     /// The answer to the next write of a grant or device is lost.
@@ -58,8 +68,8 @@ impl SwitchedStore {
     }
 
     fn reach(&self) -> Result<Arc<EmbeddedStore>, StoreUnavailable> {
-        self.commands.fetch_add(1, Ordering::SeqCst);
-        if self.is_away.load(Ordering::SeqCst) {
+        let before = self.commands.fetch_add(1, Ordering::SeqCst);
+        if self.is_away.load(Ordering::SeqCst) || before >= self.fuse.load(Ordering::SeqCst) {
             return Err(StoreUnavailable("switched off".to_owned()));
         }
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);

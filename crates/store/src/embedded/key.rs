@@ -46,6 +46,11 @@ impl Key {
         Self::new(b'e', &[user_code])
     }
 
+    /// What was taken over of another server, or the prefix of all of that.
+    pub(super) fn imported(name: Option<&[u8; 32]>) -> Self {
+        Self::new(b'm', &[name.map_or(&[][..], |name| name)])
+    }
+
     /// The entry of a grant under its holder, or the prefix of all of them.
     pub(super) fn holder(holder: &[u8; 32], grant: Option<&GrantId>) -> Self {
         let grant = grant.map_or(&[][..], |grant| grant.as_bytes());
@@ -69,6 +74,7 @@ impl Key {
             Some(b'd') => "device that waits",
             Some(b'e') => "user code",
             Some(b'u') => "grant of a person",
+            Some(b'm') => "token that was taken over",
             Some(b'!') => "mark of a move",
             _ => "unknown kind",
         }

@@ -72,6 +72,9 @@ impl Records for EmbeddedStore {
                     }
                     Record::State(state, uid) => tables.put(&Key::state(state), uid, life),
                     Record::Mark(mark) => tables.put(&Key::mark(mark), &[], life),
+                    Record::Imported(name, value) => {
+                        tables.put(&Key::imported(Some(name)), value, life)
+                    }
                 }?;
             }
             Ok(())
@@ -156,6 +159,7 @@ fn record_of(key: &[u8], value: &[u8]) -> Option<Record> {
         b'n' => Record::Interaction(name.try_into().ok()?, value.to_vec()),
         b's' => Record::State(name.try_into().ok()?, value.try_into().ok()?),
         b'o' => Record::Mark(name.try_into().ok()?),
+        b'm' => Record::Imported(name.try_into().ok()?, value.to_vec()),
         _ => return None,
     })
 }

@@ -121,6 +121,16 @@ impl Snapshot {
         load_grant(&self.records, grant, now)
     }
 
+    /// Whether there is a record below a key; one that has just expired counts.
+    pub(super) fn has_any(&self, prefix: &Key) -> Result<bool, Fault> {
+        let first = self
+            .records
+            .range(prefix.as_bytes()..)?
+            .next()
+            .transpose()?;
+        Ok(first.is_some_and(|(key, _)| key.value().starts_with(prefix.as_bytes())))
+    }
+
     pub(super) fn grants_below(&self, prefix: &Key, now: Timestamp) -> Result<Vec<GrantId>, Fault> {
         let mut grants = Vec::new();
         for entry in self.records.range(prefix.as_bytes()..)? {

@@ -11,14 +11,21 @@ pub(super) struct Keys {
     prefix: String,
 }
 
+/// Behind the configured prefix: the layout. A later one stands beside it.
+const LAYOUT: &str = "v1:";
+
 // === impl Keys ===
 
 impl Keys {
-    /// `v1` is the layout; a later one stands beside it.
     pub(super) fn new(prefix: &str) -> Self {
         Self {
-            prefix: format!("{prefix}v1:"),
+            prefix: format!("{prefix}{LAYOUT}"),
         }
+    }
+
+    /// The configured prefix, under which others may have records too.
+    pub(super) fn outer_prefix(&self) -> &str {
+        self.prefix.strip_suffix(LAYOUT).unwrap_or(&self.prefix)
     }
 
     pub(super) fn grant(&self, grant: &GrantId) -> String {
@@ -100,6 +107,16 @@ impl Keys {
     /// What somebody has used up of a budget.
     pub(super) fn budget(&self, budget: &[u8; 16]) -> String {
         self.named("b", hex(budget))
+    }
+
+    /// What was taken over of another server.
+    pub(super) fn imported(&self, name: &[u8; 32]) -> String {
+        self.named("m", hex(name))
+    }
+
+    /// Says that something was taken over.
+    pub(super) fn imports(&self) -> String {
+        format!("{}imports", self.prefix)
     }
 
     /// The grants of a user, by their end.

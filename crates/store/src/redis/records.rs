@@ -14,7 +14,7 @@ use super::{
     millis,
 };
 use crate::{
-    GrantStore as _, InteractionStore as _, StoreUnavailable,
+    GrantStore as _, ImportedStore as _, InteractionStore as _, StoreUnavailable,
     records::{LiveRecord, MoveMark, Page, Position, Record, Records, Unreadable},
     stored::{GrantHeader, StoredIdentity},
 };
@@ -41,6 +41,8 @@ enum Named {
     State([u8; 32]),
     Mark([u8; 32]),
     /// It is of no use elsewhere: leases, memos, lists, who runs, keys, ends of what is absent.
+    Imported([u8; 32]),
+    /// It is of no use elsewhere: leases, memos, lists, who runs, keys.
     Left,
     Unknown,
 }
@@ -300,6 +302,7 @@ impl RedisStore {
             Record::Interaction(uid, value) => self.put_interaction(&uid, value, life).await,
             Record::State(state, uid) => self.put_state(&state, &uid, life).await,
             Record::Mark(mark) => self.mark_once(&mark, life).await.map(drop),
+            Record::Imported(name, value) => self.put_imported(&name, value, life).await.map(drop),
         }
     }
 
@@ -339,6 +342,7 @@ impl RedisStore {
                 self.keys.unused_clients(),
                 self.keys.interactions(),
                 self.keys.move_mark(),
+                self.keys.imports(),
             ]
             .iter()
             .any(|known| known.ends_with(rest));
@@ -360,6 +364,8 @@ impl RedisStore {
             "s" => unhex(braced).map(Named::State),
             "x" => unhex(braced).map(Named::Mark),
             "l" | "t" | "p" | "b" | "e" => Some(Named::Left),
+            "m" => unhex(braced).map(Named::Imported),
+            "l" | "t" | "p" | "b" => Some(Named::Left),
             _ => None,
         }
         .unwrap_or(Named::Unknown)
@@ -378,6 +384,7 @@ impl RedisStore {
             "n" => "login under way".to_owned(),
             "s" => "state of a login".to_owned(),
             "x" => "mark of what counts once".to_owned(),
+            "m" => "token that was taken over".to_owned(),
             other => format!("unknown kind `{other}`"),
         };
         let name = name
@@ -409,12 +416,13 @@ fn record_of(named: &Named, value: Vec<u8>) -> Option<Record> {
         Named::Interaction(uid) => Record::Interaction(*uid, value),
         Named::State(state) => Record::State(*state, value.try_into().ok()?),
         Named::Mark(mark) => Record::Mark(*mark),
+        Named::Imported(name) => Record::Imported(*name, value),
         Named::Client(_) | Named::Holder(_) | Named::Left | Named::Unknown => return None,
     })
 }
 
 /// A prefix as the pattern that matches it alone.
-fn escaped(prefix: &str) -> String {
+pub(super) fn escaped(prefix: &str) -> String {
     let mut pattern = String::with_capacity(prefix.len());
     for character in prefix.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
