@@ -1,6 +1,7 @@
 //! The command line.
 
 mod backup;
+mod import;
 mod keys;
 mod moving;
 
@@ -30,6 +31,8 @@ pub(crate) enum Invocation {
     HashPassword,
     /// Look at the signing keys, exchange them, or make one.
     Keys(KeysCommand),
+    /// Take over the sessions of the predecessor.
+    Import(ImportArguments),
     /// Copy the embedded store, also while a proxy runs on it.
     Backup(BackupArguments),
     /// Put a backup into the place of the embedded store.
@@ -67,6 +70,17 @@ pub(crate) struct DemoArguments {
 pub(crate) struct StatusArguments {
     /// Where the data directory is.
     pub(crate) flags: Flags,
+    /// JSON instead of text.
+    pub(crate) json: bool,
+}
+
+/// What `import-predecessor` was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ImportArguments {
+    /// Settings.
+    pub(crate) flags: Flags,
+    /// Write nothing.
+    pub(crate) dry_run: bool,
     /// JSON instead of text.
     pub(crate) json: bool,
 }
@@ -162,6 +176,7 @@ where
             json: own.get_flag("json"),
         }),
         Some(("hash-password", _)) => Invocation::HashPassword,
+        Some(("import-predecessor", own)) => Invocation::Import(import::arguments(&matches, own)),
         Some(("backup", own)) => Invocation::Backup(backup::arguments(&matches, own)),
         Some(("restore", own)) => Invocation::Restore {
             arguments: backup::arguments(&matches, own),
@@ -198,6 +213,7 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(demo())
         .subcommand(status())
+        .subcommand(import::definition())
         .subcommand(backup::backup())
         .subcommand(backup::restore())
         .subcommand(moving::definition())

@@ -133,6 +133,8 @@ pub(crate) struct Config {
     pub(crate) callback_path: String,
     /// Where sessions are remembered.
     pub(crate) store: StoreConfig,
+    /// Where sessions of the predecessor are looked for.
+    pub(crate) predecessor: PredecessorConfig,
     /// How long sessions in memory go on while a shared store is away.
     pub(crate) store_grace: Duration,
     /// Counted requests a client address may make in a window; `None` is without a bound, zero
@@ -275,6 +277,17 @@ pub(crate) enum StoreConfig {
     Redis(RedisConfig),
 }
 
+/// Where the predecessor's records are.
+#[derive(Clone, Debug)]
+pub(crate) enum PredecessorConfig {
+    /// Nobody is taken over.
+    Nowhere,
+    /// In the Redis where sessions are remembered, under the same prefix.
+    InStore,
+    /// On a server of their own.
+    At(RedisConfig),
+}
+
 /// A Redis or Valkey server.
 #[derive(Clone, Debug)]
 pub(crate) struct RedisConfig {
@@ -360,6 +373,12 @@ impl Config {
             .iter()
             .map(|server| self.base_url.join(server.path()))
             .collect()
+    }
+
+    /// All scopes that a client can get.
+    pub(crate) fn offered_scopes(&self) -> ScopeSet {
+        let named = self.scope_details.iter().map(|detail| &detail.name);
+        self.scopes.iter().chain(named).cloned().collect()
     }
 
     /// Whether people log in somewhere else, for any of the servers.

@@ -9,6 +9,7 @@ mod dotenv;
 mod edge;
 mod env;
 mod hash_password;
+mod import;
 mod listener;
 mod log;
 mod memory;
@@ -78,6 +79,12 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
             let (environment, clock) = (Environment::of_process(), Arc::new(SystemClock));
             let doing = signing_keys::command(&command, &environment, clock);
             terminal::print(runtime()?.block_on(doing)?.expose());
+            Ok(ExitCode::SUCCESS)
+        }
+        Invocation::Import(arguments) => {
+            let environment = Environment::of_process();
+            let importing = import::command(&arguments, &environment);
+            terminal::print(&runtime()?.block_on(importing)?);
             Ok(ExitCode::SUCCESS)
         }
         Invocation::Backup(arguments) => {

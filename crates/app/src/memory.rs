@@ -12,13 +12,14 @@ use domain::secret::SecretString;
 use store::{
     Store,
     embedded::{EmbeddedStore, OpenError},
-    redis::{RedisSettings, RedisStore, RedisTls},
+    predecessor::Predecessor,
+    redis::{RedisPredecessor, RedisSettings, RedisStore, RedisTls},
 };
 use tempfile::TempDir;
 
 use crate::{
     cli::Side,
-    config::{Config, RedisConfig, StoreConfig},
+    config::{Config, PredecessorConfig, RedisConfig, StoreConfig},
     moving::refuse_marked,
     seams::Seams,
     shared_keys,
@@ -33,6 +34,8 @@ pub(crate) const STORE_FILE: &str = "sessions.redb";
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) store: Arc<dyn Store>,
+    /// What the predecessor left, where its sessions are taken over.
+    pub(crate) predecessor: Option<Arc<dyn Predecessor>>,
     pub(crate) keys: Arc<KeyKeeper>,
     /// The data directory, which this process holds; none in a rehearsal.
     pub(crate) held: Option<Held>,
@@ -83,6 +86,7 @@ impl Memory {
         };
         let store = Arc::new(store);
         Ok(Self {
+            predecessor: predecessor(config, Some(store.as_ref())).await?,
             store: Arc::<RedisStore>::clone(&store),
             keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
             held: None,
@@ -106,6 +110,7 @@ impl Memory {
             None => keys_in(directory, seams)?,
         };
         Ok(Self {
+            predecessor: predecessor(config, None).await?,
             store: Arc::<EmbeddedStore>::clone(&store),
             keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
             new_keys,
@@ -145,6 +150,7 @@ impl Memory {
             EmbeddedStore::open(&scratch.path().join(STORE_FILE), Arc::clone(&seams.clock))?;
         Ok(Self {
             store: Arc::new(store),
+            predecessor: None,
             // Where they are from is of no interest: nobody will ask.
             keys: Arc::new(KeyKeeper::new(
                 &keys,
@@ -208,6 +214,36 @@ pub(crate) async fn connect(
     redis: &RedisConfig,
     seams: &Seams,
 ) -> Result<RedisStore> {
+    let settings = redis_settings(config, redis)?;
+    tracing::info!("{} names the store: {}", redis.named_by, redis.address);
+    let (random, clock) = (Arc::clone(&seams.random), seams.clock.as_ref());
+    Ok(RedisStore::connect(&settings, random, clock).await?)
+}
+
+/// Where the predecessor's records are to be found, if anywhere.
+///
+/// # Errors
+/// If that server is away.
+pub(crate) async fn predecessor(
+    config: &Config,
+    store: Option<&RedisStore>,
+) -> Result<Option<Arc<dyn Predecessor>>> {
+    let redis = match (&config.predecessor, &config.store, store) {
+        (PredecessorConfig::InStore, _, Some(store)) => {
+            return Ok(Some(Arc::new(store.predecessor())));
+        }
+        (PredecessorConfig::At(redis), _, _)
+        | (PredecessorConfig::InStore, StoreConfig::Redis(redis), None) => redis,
+        _ => return Ok(None),
+    };
+    let settings = redis_settings(config, redis)?;
+    let records = RedisPredecessor::connect(&settings)
+        .await
+        .with_context(|| format!("the predecessor's records, named by {}", redis.named_by))?;
+    Ok(Some(Arc::new(records)))
+}
+
+fn redis_settings(config: &Config, redis: &RedisConfig) -> Result<RedisSettings> {
     let mut ca_certificates = certificates(config)?;
     ca_certificates.extend(redis.ca_file.as_deref().map(read_pem).transpose()?);
     let identity = match &redis.identity_files {
@@ -223,8 +259,7 @@ pub(crate) async fn connect(
              the default on a Heroku dyno): whoever stands between us can read and change sessions"
         );
     }
-    tracing::info!("{} names the store: {}", redis.named_by, redis.address);
-    let settings = RedisSettings {
+    Ok(RedisSettings {
         address: redis.address.clone(),
         tls: RedisTls {
             verifies: redis.verifies,
@@ -232,9 +267,7 @@ pub(crate) async fn connect(
             identity,
         },
         prefix: redis.prefix.clone(),
-    };
-    let (random, clock) = (Arc::clone(&seams.random), seams.clock.as_ref());
-    Ok(RedisStore::connect(&settings, random, clock).await?)
+    })
 }
 
 fn read_pem(path: &Path) -> Result<Vec<u8>> {

@@ -10,13 +10,14 @@ use authserver::{
 use domain::resource::Resource;
 use fetch::{FetchSettings, Fetcher};
 use gateway::{Gateway, GatewaySettings, McpServer};
-use grants::{GrantSettings, Grants};
+use grants::{GrantSettings, Grants, PredecessorSource};
 use idp::{
     local::LocalProvider,
     provider::IdentityProvider,
     upstream::{UpstreamProvider, UpstreamSettings},
 };
 use jose::signing::KeyRing;
+use store::{Store, predecessor::Predecessor};
 
 use crate::{
     config::{Config, ProviderConfig, ServerConfig},
@@ -87,24 +88,10 @@ pub(crate) fn assemble(
     seams: &Seams,
 ) -> Result<Proxy> {
     let store = &memory.store;
-    let grants = Arc::new(Grants::new(
-        GrantSettings {
-            issuer: config.base_url.issuer().to_owned(),
-            access_life: config.lives.access,
-            refresh_idle: config.lives.refresh_idle,
-            grant_life: config.lives.grant,
-            refresh_window: config.lives.refresh_window,
-            strict_offline_access: config.strict_offline_access,
-            cache_bytes: config.cache_bytes,
-            store_grace: config.store_grace,
-            session_requests: config.session_requests,
-        },
-        Arc::clone(store),
-        providers.iter().map(IdentityProvider::refresher).collect(),
-        Arc::clone(&seams.clock),
-        Arc::clone(&seams.random),
-        seams.tasks.clone(),
-    ));
+    let grants = Arc::new(grants(config, store, providers, seams));
+    if let Some(records) = &memory.predecessor {
+        grants.take_over_from(succession(config, providers, records)?);
+    }
     let branding = Branding {
         title: config.branding_title.clone(),
         favicon: config.branding_favicon.as_ref().map(ToString::to_string),
@@ -144,6 +131,9 @@ pub(crate) fn assemble(
         Arc::clone(&seams.clock),
         Arc::clone(&seams.random),
     );
+    if let Some(records) = &memory.predecessor {
+        authserver.take_over_from(Arc::clone(records));
+    }
     let health = Arc::new(Health::new(Arc::clone(store)));
     let edge = Edge::new(
         EdgeSettings {
@@ -159,6 +149,53 @@ pub(crate) fn assemble(
     Ok(Proxy {
         edge: Arc::new(edge),
         health,
+    })
+}
+
+/// The grants over a store.
+pub(crate) fn grants(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    providers: &[IdentityProvider],
+    seams: &Seams,
+) -> Grants {
+    Grants::new(
+        GrantSettings {
+            issuer: config.base_url.issuer().to_owned(),
+            access_life: config.lives.access,
+            refresh_idle: config.lives.refresh_idle,
+            grant_life: config.lives.grant,
+            refresh_window: config.lives.refresh_window,
+            strict_offline_access: config.strict_offline_access,
+            cache_bytes: config.cache_bytes,
+            store_grace: config.store_grace,
+            session_requests: config.session_requests,
+        },
+        Arc::clone(store),
+        providers.iter().map(IdentityProvider::refresher).collect(),
+        Arc::clone(&seams.clock),
+        Arc::clone(&seams.random),
+        seams.tasks.clone(),
+    )
+}
+
+/// Whom we take over, and for what. The predecessor protected one MCP server; its users logged in
+/// elsewhere.
+pub(crate) fn succession(
+    config: &Config,
+    providers: &[IdentityProvider],
+    records: &Arc<dyn Predecessor>,
+) -> Result<PredecessorSource> {
+    let resources = protected_resources(config, providers)?
+        .into_iter()
+        .filter(|server| matches!(server.provider, IdentityProvider::Upstream(_)))
+        .map(|server| (server.resource, server.provider.issuer().to_owned()))
+        .collect();
+    Ok(PredecessorSource {
+        records: Arc::clone(records),
+        resources,
+        scopes: config.offered_scopes(),
+        redirect_hosts: config.allowed_redirect_hosts.clone(),
     })
 }
 

@@ -2,11 +2,18 @@
 
 pub(crate) mod documents;
 pub(crate) mod keys;
+pub(crate) mod predecessor;
 
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use domain::{
     address::ClientNetwork,
@@ -23,6 +30,7 @@ use store::{Store, StoreUnavailable};
 use self::{
     documents::{ClientDocuments, DocumentFault},
     keys::{KeyFault, PublishedKeys},
+    predecessor::ClientSuccession,
 };
 use crate::{
     Settings,
@@ -82,6 +90,8 @@ pub(crate) struct Clients {
     /// Those of the configuration, which no registration can displace.
     preregistered: HashMap<ClientId, Client>,
     documents: Option<ClientDocuments>,
+    /// Where clients of the predecessor are found.
+    predecessor: OnceLock<ClientSuccession>,
     keys: Option<PublishedKeys>,
     audiences: [String; 6],
     assertions: RequestLimits,
@@ -128,6 +138,7 @@ impl Clients {
         Self {
             preregistered,
             documents,
+            predecessor: OnceLock::new(),
             keys,
             audiences: settings.assertion_audiences(),
             assertions: RequestLimits::new("assertions", ASSERTIONS, Arc::clone(meter)),
@@ -136,6 +147,12 @@ impl Clients {
             clock,
             extended: Cache::new(REMEMBERED),
         }
+    }
+
+    /// From now on clients of the predecessor are known here too. What is set first stays.
+    pub(crate) fn take_over_from(&self, predecessor: ClientSuccession) {
+        // A second one would be a fault of composition; the first one goes on.
+        let _ = self.predecessor.set(predecessor);
     }
 
     /// Finds a client, for the network that asks; `None` if it never registered, or was forgotten.
@@ -151,7 +168,7 @@ impl Clients {
             return Ok(Some(client.clone()));
         }
         if !DocumentUrl::is_meant_by(id.as_str()) {
-            return Ok(self.load(id).await?);
+            return Ok(self.registered(id).await?);
         }
         match &self.documents {
             Some(documents) => self.find_described(documents, id, asker).await.map(Some),
@@ -203,7 +220,15 @@ impl Clients {
         let documents = self.documents.as_ref();
         match documents.and_then(|documents| documents.known(id)) {
             Some(client) => Ok(Some(client)),
-            None => self.load(id).await,
+            None => self.registered(id).await,
+        }
+    }
+
+    /// A client that registered, here or with the predecessor.
+    async fn registered(&self, id: &ClientId) -> Result<Option<Client>, StoreUnavailable> {
+        match (self.load(id).await?, self.predecessor.get()) {
+            (None, Some(predecessor)) => predecessor.find(id).await,
+            (registered, _) => Ok(registered),
         }
     }
 

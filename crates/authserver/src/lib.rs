@@ -14,7 +14,10 @@ mod server;
 #[cfg(test)]
 mod testing;
 
-pub use clients::documents::ClientDocumentSettings;
+pub use clients::{
+    documents::ClientDocumentSettings,
+    predecessor::{ClientSuccession, ClientTakeOverError, ClientTakenOver},
+};
 pub use endpoint::JWKS_MAX_AGE;
 pub use flow::introspection::MCP_SERVER_CLIENT_ID;
 pub use server::{

@@ -22,10 +22,10 @@ use domain::{
 use grants::Grants;
 use idp::provider::IdentityProvider;
 use jose::signing::KeyRing;
-use store::Store;
+use store::{Store, predecessor::Predecessor};
 
 use crate::{
-    clients::{Clients, documents::ClientDocumentSettings},
+    clients::{Clients, documents::ClientDocumentSettings, predecessor::ClientSuccession},
     endpoint::{self, KeyDocument, error},
     flow::{guesses::CodeGuesses, login::throttle::LoginGuesses},
     limits::{self, RequestLimits, meter::Meter},
@@ -224,6 +224,16 @@ impl AuthServer {
             guesses: LoginGuesses::new(Arc::clone(&meter)),
             code_guesses: CodeGuesses::new(meter),
         }
+    }
+
+    /// From now on clients that registered with the predecessor are known here too.
+    pub fn take_over_from(&self, records: Arc<dyn Predecessor>) {
+        self.clients.take_over_from(ClientSuccession::new(
+            records,
+            Arc::clone(&self.store),
+            self.settings.allowed_redirect_hosts.clone(),
+            Arc::clone(&self.clock),
+        ));
     }
 }
 

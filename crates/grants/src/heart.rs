@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{
     address::ClientNetwork,
-    id::{ClientId, GrantId},
+    id::{ClientId, GrantId, Subject},
     random::Random,
     resource::Resource,
     secret::SecretString,
@@ -184,6 +184,19 @@ impl Grants {
         self.heart
             .end_grant(grant, None, EndReason::Ended, &patience)
             .await
+    }
+
+    /// The live grants of a user to a client, for a logout by an ID token that names no session: the
+    /// predecessor's did not.
+    ///
+    /// # Errors
+    /// If the store is away.
+    pub async fn held_by(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+    ) -> Result<Vec<GrantId>, StoreUnavailable> {
+        self.heart.held_by(subject, client).await
     }
 
     /// Looks at an access or refresh token without presenting it: no rotation, no mark of use, no

@@ -14,6 +14,7 @@ mod calls;
 mod device;
 mod hearing;
 mod heart;
+mod held;
 mod identity;
 mod import;
 mod imported;

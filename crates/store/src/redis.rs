@@ -125,6 +125,8 @@ impl RedisStore {
     /// How many writes that sessions depend on had no replica within 100 ms, since the start.
     pub fn unacknowledged_writes(&self) -> u64 {
         self.durable.unacknowledged()
+    }
+
     /// The records that the predecessor left on the same server under the same prefix.
     pub fn predecessor(&self) -> RedisPredecessor {
         RedisPredecessor::new(Arc::clone(&self.link), self.keys.outer_prefix())

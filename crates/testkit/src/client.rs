@@ -105,6 +105,25 @@ impl OAuthClient {
         })
     }
 
+    /// A client that was registered elsewhere, as its registration was answered there.
+    ///
+    /// # Errors
+    /// If the authorization server cannot be discovered.
+    pub async fn known(
+        http: &Http,
+        mcp: &Url,
+        witness: &Witness,
+        registration: &Value,
+    ) -> Result<Self> {
+        Ok(Self {
+            http: http.clone(),
+            witness: witness.clone(),
+            mcp: mcp.clone(),
+            metadata: discover(http, mcp).await?,
+            registration: registration.clone(),
+        })
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         self.registration

@@ -15,6 +15,7 @@ pub mod mcp_remote;
 pub mod oauth_library;
 pub mod plain_oauth;
 pub mod port;
+pub mod predecessor;
 pub mod process;
 pub mod provider;
 pub mod recorder;

@@ -232,6 +232,26 @@ fn a_move_goes_to_one_store_or_takes_a_mark_off() {
 }
 
 #[test]
+fn an_import_takes_settings_and_may_be_a_rehearsal() {
+    let asked = |arguments: &[&str]| match asked(arguments) {
+        Ok(Invocation::Import(arguments)) => arguments,
+        other => panic!("{other:?}"),
+    };
+    let plain = asked(&["import-predecessor"]);
+    assert!(!plain.dry_run && !plain.json);
+    let told = asked(&[
+        "--data-dir",
+        "/a",
+        "import-predecessor",
+        "--dry-run",
+        "--json",
+    ]);
+    assert!(told.dry_run && told.json);
+    let directory = told.flags.value("MCP_AUTH_PROXY_DATA_DIR");
+    assert_eq!(directory, Some("/a"));
+}
+
+#[test]
 fn the_version_is_that_of_the_package() {
     let shown = asked(&["--version"]).unwrap_err();
 
@@ -266,16 +286,17 @@ OAuth in front of any MCP server
 Usage: mcp-auth-proxy [OPTIONS] [COMMAND]
 
 Commands:
-  serve          Serve; without a command it does so too
-  config         Print the configuration as it is meant, with the origin of each value
-  demo           Try it out: a proxy with a user of its own, before a small or your own MCP server
-  status         Ask the proxy that runs on the data directory how it is
-  backup         Copy the embedded store into a file, also while a proxy runs on it
-  restore        Put a backup into the place of the embedded store; the proxy must be stopped
-  move           Move the sessions from the embedded store to Redis or back; the proxies must be stopped
-  keys           Look at the signing keys, exchange them while the proxy runs, or make one
-  hash-password  Ask for a password, or read it from a pipe, and print its hash for a users file
-  help           Print this message or the help of the given subcommand(s)
+  serve               Serve; without a command it does so too
+  config              Print the configuration as it is meant, with the origin of each value
+  demo                Try it out: a proxy with a user of its own, before a small or your own MCP server
+  status              Ask the proxy that runs on the data directory how it is
+  import-predecessor  Take over the sessions of the Node.js predecessor, so that nobody logs in again
+  backup              Copy the embedded store into a file, also while a proxy runs on it
+  restore             Put a backup into the place of the embedded store; the proxy must be stopped
+  move                Move the sessions from the embedded store to Redis or back; the proxies must be stopped
+  keys                Look at the signing keys, exchange them while the proxy runs, or make one
+  hash-password       Ask for a password, or read it from a pipe, and print its hash for a users file
+  help                Print this message or the help of the given subcommand(s)
 
 Options:
       --base-url <VALUE>             The public URL of this proxy [env: BASE_URL]

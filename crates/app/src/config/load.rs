@@ -79,6 +79,7 @@ pub(super) fn load(
     address.doubt(&mut reader, &servers);
     let issuing = issuing::read(&mut reader);
     let store = storage::store(&mut reader, on_dyno);
+    let predecessor = storage::predecessor(&mut reader, store.as_ref(), on_dyno);
     let store_grace = storage::grace(&mut reader);
     let cache_bytes = storage::cache_bytes(&mut reader);
     let limits = operation::limits(&mut reader);
@@ -113,6 +114,7 @@ pub(super) fn load(
         signing_keys: issuing.signing_keys,
         callback_path,
         store,
+        predecessor,
         store_grace,
         max_requests: limits.max_requests,
         max_requests_window: limits.max_requests_window,

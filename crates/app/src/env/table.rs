@@ -552,6 +552,28 @@ variables! {
         example: "the-password-of-the-sentinels",
     }
 
+    /// Whether sessions of the Node.js predecessor are taken over at their first use.
+    ///
+    /// `auto` looks for its tokens and clients under the same prefix of the Redis that is configured,
+    /// or at `MCP_AUTH_PROXY_PREDECESSOR_REDIS_URL`. Its records are only read. Where there are none
+    /// nothing is looked for. [The guide](../guides/predecessor.md) says who is taken over.
+    MCP_AUTH_PROXY_PREDECESSOR {
+        group: Group::Store,
+        default: "auto",
+        allowed: "`auto` or `off`",
+        example: "off",
+    }
+
+    /// Where the Node.js predecessor kept its records, if not in the Redis that is configured.
+    ///
+    /// Prefix, certificates and `MCP_AUTH_PROXY_REDIS_TLS` are the same for both.
+    MCP_AUTH_PROXY_PREDECESSOR_REDIS_URL {
+        group: Group::Store,
+        secrecy: Secrecy::Secret,
+        allowed: "as for `MCP_AUTH_PROXY_REDIS_URL`",
+        example: "rediss://:the-password@old-keys.example.com:6379",
+    }
+
     /// How long sessions in memory go on while Redis is away.
     ///
     /// Counted from its last sign of life. Logins and refreshes are answered 503 meanwhile. A session

@@ -61,6 +61,7 @@ mod local_identity;
 mod moves;
 mod pages;
 mod plain_oauth;
+mod predecessor;
 mod recorded;
 mod redis;
 mod refresh;

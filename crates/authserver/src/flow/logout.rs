@@ -4,7 +4,7 @@
 //! which grant is meant and who asks, a person must say yes.
 
 use domain::{
-    id::{ClientId, GrantId},
+    id::{ClientId, GrantId, Subject},
     redirect_uri::RedirectUri,
     secret::SecretString,
 };
@@ -30,7 +30,8 @@ pub(crate) struct Asked<'a> {
 /// What may be done once a person agrees.
 #[derive(Debug)]
 pub(crate) struct Logout {
-    grant: GrantId,
+    /// One; several where the ID token is the predecessor's, which named none.
+    grants: Vec<GrantId>,
     pub(crate) client: ClientId,
     pub(crate) client_name: String,
     /// Where the person goes afterwards.
@@ -61,7 +62,7 @@ pub(crate) enum NoLogout {
 /// See [`NoLogout`].
 pub(crate) async fn check(server: &AuthServer, asked: Asked<'_>) -> Result<Logout, NoLogout> {
     let hint = asked.id_token_hint.ok_or(NoLogout::HintMissing)?;
-    let (id, grant) = read_hint(server, hint)?;
+    let (id, meant) = read_hint(server, hint)?;
     if asked.client_id.is_some_and(|asked| asked != id.as_str()) {
         return Err(NoLogout::OtherClient);
     }
@@ -70,6 +71,13 @@ pub(crate) async fn check(server: &AuthServer, asked: Asked<'_>) -> Result<Logou
         .is_some_and(|state| state.len() > MAX_STATE_BYTES)
     {
         return Err(NoLogout::StateTooLong);
+    }
+    let grants = match meant {
+        Meant::Grant(grant) => vec![grant],
+        Meant::User(subject) => server.grants.held_by(&subject, &id).await?,
+    };
+    if grants.is_empty() {
+        return Err(NoLogout::HintInvalid("its user has no session here"));
     }
     // One that was forgotten since can still be logged out, but has nowhere to return to.
     let client = server.clients.remembered(&id).await?;
@@ -85,7 +93,7 @@ pub(crate) async fn check(server: &AuthServer, asked: Asked<'_>) -> Result<Logou
         }
     };
     Ok(Logout {
-        grant,
+        grants,
         client: id,
         client_name: client.as_ref().map_or_else(
             || "A client that is not registered any more".to_owned(),
@@ -96,9 +104,17 @@ pub(crate) async fn check(server: &AuthServer, asked: Asked<'_>) -> Result<Logou
     })
 }
 
-/// Client and grant of an ID token that we signed. It may have expired: by the time of a logout
+/// What an ID token names.
+enum Meant {
+    /// As ours do.
+    Grant(GrantId),
+    /// As the predecessor's did, which were signed with the same keys.
+    User(Subject),
+}
+
+/// Client and session of an ID token that we signed. It may have expired: by the time of a logout
 /// it mostly has (RP-Initiated Logout §2).
-fn read_hint(server: &AuthServer, hint: &str) -> Result<(ClientId, GrantId), NoLogout> {
+fn read_hint(server: &AuthServer, hint: &str) -> Result<(ClientId, Meant), NoLogout> {
     let invalid = NoLogout::HintInvalid;
     let claims = VerifyingKeys::parse(&server.keys.current().public_jwks())
         .and_then(|keys| keys.verify(hint))
@@ -111,10 +127,13 @@ fn read_hint(server: &AuthServer, hint: &str) -> Result<(ClientId, GrantId), NoL
     let client = text("aud")
         .and_then(|aud| ClientId::parse(aud).ok())
         .ok_or(invalid("it names no client"))?;
-    let grant = text("sid")
-        .and_then(GrantId::parse)
-        .ok_or(invalid("it names no session"))?;
-    Ok((client, grant))
+    let meant = match text("sid") {
+        Some(sid) => GrantId::parse(sid).map(Meant::Grant),
+        None => text("sub")
+            .and_then(|sub| Subject::parse(sub).ok())
+            .map(Meant::User),
+    };
+    Ok((client, meant.ok_or(invalid("it names no session"))?))
 }
 
 // === impl Logout ===
@@ -125,7 +144,10 @@ impl Logout {
     /// # Errors
     /// If the store is away.
     pub(crate) async fn end(&self, server: &AuthServer) -> Result<(), StoreUnavailable> {
-        server.grants.end(&self.grant).await
+        for grant in &self.grants {
+            server.grants.end(grant).await?;
+        }
+        Ok(())
     }
 
     /// Where the person goes, with the client's `state`.

@@ -37,7 +37,11 @@ impl ImportedStore for RedisStore {
         &self,
         name: &ImportedName,
     ) -> Result<Option<Vec<u8>>, StoreUnavailable> {
-        self.read(self.keys.imported(name)).await
+        let record = self.read(self.keys.imported(name)).await?;
+        if record.is_none() {
+            self.offering.absent()?;
+        }
+        Ok(record)
     }
 
     async fn holds_imported(&self) -> Result<bool, StoreUnavailable> {

@@ -2,12 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ::redis::{FromRedisValue, RedisError, cmd};
+use ::redis::{FromRedisValue, cmd};
 use async_trait::async_trait;
 use domain::secret::SecretString;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{ConnectError, RedisSettings, link::Link, records::escaped, start};
+use super::{
+    RedisSettings, key::Keys, link::Link, offering::Offering, records::escaped, scripts::Scripts,
+};
 use crate::{
     StoreUnavailable,
     predecessor::{OldKind, OldNames, OldRecord, Predecessor},
@@ -29,6 +31,9 @@ enum Presence {
     Absent { until: Instant },
 }
 
+/// What a server calls a key that holds something else than was asked for.
+const WRONG_TYPE: &str = "WRONGTYPE";
+
 /// Keys looked at in one step, about.
 const STEP: usize = 1000;
 /// How long an answer counts. Old processes may still write for a while after the first new one
@@ -43,9 +48,14 @@ impl RedisPredecessor {
     /// kept on.
     ///
     /// # Errors
-    /// See [`ConnectError`].
-    pub async fn connect(settings: &RedisSettings) -> Result<Self, ConnectError> {
-        let (link, _) = start::reach(settings).await?;
+    /// If it does not answer, or not us.
+    pub async fn connect(settings: &RedisSettings) -> Result<Self, StoreUnavailable> {
+        // Nothing is ever written there, so that there is nothing to bring back.
+        let keys = Arc::new(Keys::new(&settings.prefix));
+        let offering = Arc::new(Offering::new(keys, Arc::new(Scripts::new())));
+        let link =
+            Link::new(settings, offering).map_err(|error| StoreUnavailable(error.to_string()))?;
+        let _: i64 = link.ask(cmd("EXISTS").arg(&settings.prefix)).await?;
         Ok(Self::new(Arc::new(link), &settings.prefix))
     }
 
@@ -66,10 +76,10 @@ impl RedisPredecessor {
     ) -> Result<Option<T>, StoreUnavailable> {
         let mut read = cmd(command);
         read.arg(key).arg(fields);
-        match self.link.try_ask(&read).await {
+        match self.link.ask(&read).await {
             Ok(value) => Ok(Some(value)),
-            Err(error) if is_wrong_type(&error) => Ok(None),
-            Err(error) => Err(StoreUnavailable(self.link.describe(&error))),
+            Err(StoreUnavailable(reason)) if reason.contains(WRONG_TYPE) => Ok(None),
+            Err(fault) => Err(fault),
         }
     }
 
@@ -171,10 +181,6 @@ fn seconds(text: &[u8]) -> u64 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or_default()
-}
-
-fn is_wrong_type(error: &RedisError) -> bool {
-    error.code() == Some("WRONGTYPE")
 }
 
 #[cfg(test)]

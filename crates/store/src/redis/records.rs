@@ -40,9 +40,8 @@ enum Named {
     Interaction([u8; 16]),
     State([u8; 32]),
     Mark([u8; 32]),
-    /// It is of no use elsewhere: leases, memos, lists, who runs, keys, ends of what is absent.
     Imported([u8; 32]),
-    /// It is of no use elsewhere: leases, memos, lists, who runs, keys.
+    /// It is of no use elsewhere: leases, memos, lists, who runs, keys, ends of what is absent.
     Left,
     Unknown,
 }
@@ -363,9 +362,8 @@ impl RedisStore {
             "n" => unhex(braced).map(Named::Interaction),
             "s" => unhex(braced).map(Named::State),
             "x" => unhex(braced).map(Named::Mark),
-            "l" | "t" | "p" | "b" | "e" => Some(Named::Left),
             "m" => unhex(braced).map(Named::Imported),
-            "l" | "t" | "p" | "b" => Some(Named::Left),
+            "l" | "t" | "p" | "b" | "e" => Some(Named::Left),
             _ => None,
         }
         .unwrap_or(Named::Unknown)

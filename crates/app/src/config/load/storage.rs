@@ -7,7 +7,7 @@ use store::redis::RedisAddress;
 
 use crate::{
     config::{
-        RedisConfig, StoreConfig,
+        PredecessorConfig, RedisConfig, StoreConfig,
         explain::Origin,
         reader::{Given, Place, Reader},
         values::{self, show_duration},
@@ -22,7 +22,10 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(60);
 pub(super) fn store(reader: &mut Reader<'_>, on_dyno: bool) -> Option<StoreConfig> {
     for named in [&variable::MCP_AUTH_PROXY_REDIS_URL, &variable::REDIS_URL] {
         if let Some(given) = reader.given(named) {
-            return redis(reader, named, &given, on_dyno).map(StoreConfig::Redis);
+            let redis = redis(reader, named, &given, on_dyno);
+            let unused = &variable::MCP_AUTH_PROXY_DATA_DIR;
+            warn_idle(reader, unused, "sessions are kept in Redis");
+            return redis.map(StoreConfig::Redis);
         }
         // Named, and wrong: a fault, not a reason to take another one.
         if reader.is_given(Place::Plain, named) {
@@ -38,7 +41,13 @@ pub(super) fn store(reader: &mut Reader<'_>, on_dyno: bool) -> Option<StoreConfi
         &variable::MCP_AUTH_PROXY_SENTINEL_USERNAME,
         &variable::MCP_AUTH_PROXY_SENTINEL_PASSWORD,
     ] {
-        warn_idle(reader, idle, "no Redis is configured");
+        // They may be meant for the predecessor's.
+        if !reader.is_given(
+            Place::Plain,
+            &variable::MCP_AUTH_PROXY_PREDECESSOR_REDIS_URL,
+        ) {
+            warn_idle(reader, idle, "no Redis is configured");
+        }
     }
     directory(reader, on_dyno).map(|directory| StoreConfig::Embedded { directory })
 }
@@ -74,17 +83,7 @@ fn redis(
     given: &Given,
     on_dyno: bool,
 ) -> Option<RedisConfig> {
-    let address = match RedisAddress::parse(given.text.expose()) {
-        Ok(address) => {
-            // Without user and password.
-            reader.explain(named, None, address.to_string(), given.origin.clone());
-            Some(address)
-        }
-        Err(reason) => {
-            reader.fault(named, given, reason.to_string());
-            None
-        }
-    };
+    let address = address(reader, named, given);
     let prefix = reader.value_or(
         &variable::MCP_AUTH_PROXY_REDIS_PREFIX,
         DEFAULT_PREFIX.to_owned(),
@@ -115,8 +114,6 @@ fn redis(
             warn_idle(reader, idle, "the Redis URL is none of TLS (`rediss://`)");
         }
     }
-    let unused = &variable::MCP_AUTH_PROXY_DATA_DIR;
-    warn_idle(reader, unused, "sessions are kept in Redis");
     Some(RedisConfig {
         named_by: named.name,
         address,
@@ -140,6 +137,54 @@ fn sentinel_login(reader: &mut Reader<'_>, address: RedisAddress) -> RedisAddres
     let username = reader.value(username, |text| Ok(text.to_owned()));
     let password = reader.value(password, |text| Ok(SecretString::new(text)));
     address.with_sentinel_login(username, password)
+}
+
+/// Where the predecessor's sessions are looked for.
+pub(super) fn predecessor(
+    reader: &mut Reader<'_>,
+    store: Option<&StoreConfig>,
+    on_dyno: bool,
+) -> PredecessorConfig {
+    let switch = &variable::MCP_AUTH_PROXY_PREDECESSOR;
+    let is_on = reader.value_or(switch, true, "auto", |text| match text {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("it is neither `auto` nor `off`".to_owned()),
+    });
+    let own = &variable::MCP_AUTH_PROXY_PREDECESSOR_REDIS_URL;
+    let elsewhere = reader.given(own).and_then(|given| match store {
+        Some(StoreConfig::Redis(redis)) => {
+            address(reader, own, &given).map(|address| RedisConfig {
+                named_by: own.name,
+                address,
+                ..redis.clone()
+            })
+        }
+        _ => redis(reader, own, &given, on_dyno),
+    });
+    match (is_on, elsewhere, store) {
+        (true, Some(redis), _) => PredecessorConfig::At(redis),
+        (true, None, Some(StoreConfig::Redis(_))) => PredecessorConfig::InStore,
+        _ => PredecessorConfig::Nowhere,
+    }
+}
+
+fn address(
+    reader: &mut Reader<'_>,
+    named: &'static Variable,
+    given: &Given,
+) -> Option<RedisAddress> {
+    match RedisAddress::parse(given.text.expose()) {
+        Ok(address) => {
+            // Without user and password.
+            reader.explain(named, None, address.to_string(), given.origin.clone());
+            Some(address)
+        }
+        Err(reason) => {
+            reader.fault(named, given, reason.to_string());
+            None
+        }
+    }
 }
 
 /// Both or none.

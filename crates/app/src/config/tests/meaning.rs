@@ -309,6 +309,32 @@ fn sentinels_have_a_login_of_their_own_that_nobody_reads() {
 }
 
 #[test]
+fn the_predecessor_is_looked_for_where_its_records_may_be() {
+    let at = |more: &[(&str, &str)]| match config(more).predecessor {
+        PredecessorConfig::Nowhere => "nowhere".to_owned(),
+        PredecessorConfig::InStore => "in the store".to_owned(),
+        PredecessorConfig::At(redis) => {
+            format!("{} {} {}", redis.named_by, redis.address, redis.prefix)
+        }
+    };
+    let store = ("MCP_AUTH_PROXY_REDIS_URL", "redis://localhost");
+    let prefix = ("MCP_AUTH_PROXY_REDIS_PREFIX", "mine:");
+    let own = (
+        "MCP_AUTH_PROXY_PREDECESSOR_REDIS_URL",
+        "redis://old.example:7000",
+    );
+    let there = "MCP_AUTH_PROXY_PREDECESSOR_REDIS_URL redis://old.example:7000/0 mine:";
+    assert_eq!(at(&[]), "nowhere");
+    assert_eq!(at(&[store]), "in the store");
+    assert_eq!(at(&[store, own, prefix]), there);
+    // With the embedded store too.
+    assert_eq!(at(&[own, prefix]), there);
+    let off = ("MCP_AUTH_PROXY_PREDECESSOR", "off");
+    assert_eq!(at(&[store, off]), "nowhere");
+    assert_eq!(at(&[own, off]), "nowhere");
+}
+
+#[test]
 fn state_lies_where_the_platform_has_it() {
     let directory = |environment: &Environment| {
         let (config, _) = loaded_from(environment);

@@ -183,7 +183,8 @@ impl ProxyBuilder {
         Process::start("mcp-auth-proxy", command, &self.log_file())
     }
 
-    fn binary(&self) -> Command {
+    /// The binary in the same surroundings, about to be run.
+    pub(crate) fn binary(&self) -> Command {
         let own = self.directory.path();
         let (mut command, home) = match &self.slug {
             None => (Command::new(env!("CARGO_BIN_EXE_mcp-auth-proxy")), own),

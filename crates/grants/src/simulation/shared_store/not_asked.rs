@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::{ClientId, GrantId};
 use store::{
-    BudgetStore, ClientStore, DeviceApproval, DeviceReplaced, DeviceStore, InteractionStore,
-    OperationId, StoreUnavailable, StoredDevice,
+    BudgetStore, ClientStore, DeviceApproval, DeviceReplaced, DeviceStore, ImportedName,
+    ImportedStore, InteractionStore, OperationId, StoreUnavailable, StoredDevice,
 };
 
 use super::Connected;
@@ -132,6 +132,27 @@ impl DeviceStore for Connected {
         _: DeviceApproval,
         _: OperationId,
     ) -> Result<DeviceReplaced, StoreUnavailable> {
+        unreachable!("no grant asks this")
+    }
+}
+
+/// Nobody shows a token of the predecessor.
+#[async_trait]
+impl ImportedStore for Connected {
+    async fn put_imported(
+        &self,
+        _: &ImportedName,
+        _: Vec<u8>,
+        _: Duration,
+    ) -> Result<Vec<u8>, StoreUnavailable> {
+        unreachable!("no grant asks this")
+    }
+
+    async fn load_imported(&self, _: &ImportedName) -> Result<Option<Vec<u8>>, StoreUnavailable> {
+        unreachable!("no grant asks this")
+    }
+
+    async fn holds_imported(&self) -> Result<bool, StoreUnavailable> {
         unreachable!("no grant asks this")
     }
 }

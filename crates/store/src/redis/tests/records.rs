@@ -50,6 +50,8 @@ async fn fill(store: &dyn Store) {
         .unwrap();
     store.put_state(&[9; 32], &[8; 16], HOUR).await.unwrap();
     assert!(store.mark_once(&[10; 32], HOUR).await.unwrap());
+    let put = store.put_imported(&[11; 32], vec![11], HOUR).await;
+    assert_eq!(put.unwrap(), [11]);
 }
 
 async fn meets_what_was_filled_in(store: &dyn Store) {
@@ -73,6 +75,9 @@ async fn meets_what_was_filled_in(store: &dyn Store) {
     let interaction = store.load_interaction(&[8; 16]).await.unwrap();
     assert_eq!(interaction, Some(vec![8]));
     assert!(!store.mark_once(&[10; 32], HOUR).await.unwrap());
+    let imported = store.load_imported(&[11; 32]).await.unwrap();
+    assert_eq!(imported, Some(vec![11]));
+    assert!(store.holds_imported().await.unwrap());
     // The same write, sent again after the move, is still known.
     let again = store.replace_grant(&GRANT, 1, vec![3], [2; 8], HOUR).await;
     assert_eq!(again.unwrap(), Replaced::Done);
@@ -122,7 +127,7 @@ async fn moved(source: &dyn Records, target: &dyn Records) {
         panic!("{begun:?}");
     };
     let counted = transfer.copy(|_| {}).await.unwrap();
-    assert_eq!(counted.total(), 13);
+    assert_eq!(counted.total(), 14);
     transfer.mark_source().await.unwrap();
     transfer.release_target().await.unwrap();
 }
@@ -200,7 +205,7 @@ async fn what_cannot_be_read_is_named_and_the_rest_is_moved() {
         set.unwrap();
     }
     let counted = Transfer::count(&server, |_| {}).await.unwrap();
-    assert_eq!(counted.total(), 13);
+    assert_eq!(counted.total(), 14);
     let named: Vec<_> = counted
         .unreadable
         .iter()

@@ -134,6 +134,39 @@ async fn a_person_who_agrees_ends_the_clients_grant_and_goes_back_with_its_state
     again.assert_page(StatusCode::OK, "You are logged out");
 }
 
+/// The predecessor's ID tokens named no session. They were signed with the same keys, and clients
+/// whose sessions were taken over still hold them.
+#[tokio::test]
+async fn an_id_token_without_a_session_ends_its_user_s_sessions_with_the_client() {
+    let world = World::new().await;
+    let (session, other) = (log_in(&world).await, log_in(&world).await);
+    let token = |sub: &str| {
+        let claims = json!({
+            "iss": world.server.settings.base_url.issuer(),
+            "sub": sub,
+            "aud": session.client,
+            "exp": 1,
+        });
+        let keys = world.server.keys.current();
+        keys.sign(None, "JWT", claims.as_object().unwrap()).unwrap()
+    };
+    let mut browser = Browser::default();
+    let stranger = encode(&[("id_token_hint", token("nobody").expose())]);
+    let path = format!("/session/end?{stranger}");
+    let page = browser.get(&world, &path).await;
+    page.assert_problem(StatusCode::BAD_REQUEST, "session is not known");
+    let query = encode(&[("id_token_hint", token("alice").expose())]);
+    let page = browser.get(&world, &format!("/session/end?{query}")).await;
+    page.assert_page(StatusCode::OK, "Tool &lt;b&gt;");
+    let reply = agree(&world, &mut browser, &page).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
+    assert!(!session.lives(&world).await);
+    assert!(
+        other.lives(&world).await,
+        "another client's session goes on"
+    );
+}
+
 #[tokio::test]
 async fn without_a_place_to_return_to_a_page_says_that_it_is_done() {
     let world = World::new().await;
