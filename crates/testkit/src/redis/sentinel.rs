@@ -168,9 +168,12 @@ impl Watched {
     pub async fn exchange_master(&self) -> Result<()> {
         let sentinel = self.sentinels.first().context("there is none")?;
         let words = ["SENTINEL", "FAILOVER", NAME];
-        let answer = command(sentinel.port.number(), &words).await?;
-        ensure!(answer.starts_with("+OK"), "{answer}");
-        Ok(())
+        // They may not know their replicas well enough yet: `-NOGOODSLAVE`.
+        wait::until("the sentinels to agree to a failover", START, || async {
+            let answer = command(sentinel.port.number(), &words).await?;
+            Ok(answer.starts_with("+OK").then_some(()))
+        })
+        .await
     }
 
     async fn agreed(&self, replicas: usize) -> Result<()> {

@@ -240,6 +240,23 @@ async fn a_sentinel_that_is_cut_off_or_gone_misleads_nobody() {
 }
 
 #[tokio::test]
+async fn of_sentinels_that_disagree_the_one_that_knows_of_more_failovers_is_believed() {
+    let behind = Watched::start(0, 1, &[], "").await.unwrap();
+    let ahead = Watched::start(1, 1, &[], "").await.unwrap();
+    ahead.exchange_master().await.unwrap();
+    let master = ahead.other_master(0).await.unwrap();
+    let ports = [&behind, &ahead].map(|watched| watched.sentinel_port(0).unwrap());
+    for (number, [one, other]) in [(0, ports), (1, [ports[1], ports[0]])] {
+        let url = format!("redis-sentinel://127.0.0.1:{one},127.0.0.1:{other}/?master=main");
+        let store = connect(&settings(&url, "oidc:")).await.unwrap();
+        open(&store, number).await;
+    }
+    let count = async |server: &Redis| server.command(&["DBSIZE"]).await.unwrap();
+    assert_eq!(count(ahead.server(master).unwrap()).await, ":4\r\n");
+    assert_eq!(count(behind.server(0).unwrap()).await, ":0\r\n");
+}
+
+#[tokio::test]
 async fn sentinels_have_a_login_of_their_own() {
     // No more than is needed.
     let lines = "requirepass watchers-word\n\
