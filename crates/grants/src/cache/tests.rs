@@ -60,3 +60,47 @@ async fn memory_is_bounded_by_bytes() {
         assert!(world.call(&one.access, 1).await.is_ok());
     }
 }
+
+/// What the lock guards are a few steps on two maps, and what is checked is an outcome that no order
+/// of them may have: threads that meet by chance are enough to see it, without instrumented locks.
+/// Longer orders, over several processes and with a store in between, are those of `simulation`.
+#[tokio::test]
+async fn whoever_comes_first_an_ended_grant_is_not_in_memory_afterwards() {
+    let world = World::new();
+    let code = world.open().await;
+    let grant = Credential::parse(code.expose()).unwrap().grant;
+    let heart = &world.grants.heart;
+    for _ in 0..300 {
+        let reads = [
+            read_unredeemed(&world, &code).await,
+            read_unredeemed(&world, &code).await,
+        ];
+        let start = &std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                heart.registry.end(&grant, EndReason::Revoked);
+            });
+            scope.spawn(|| {
+                start.wait();
+                drop(heart.registry.find(&grant));
+            });
+            let admitted = reads.map(|(read, keys)| {
+                scope.spawn(move || {
+                    start.wait();
+                    heart.admit(grant, *read, keys).unwrap().ok()
+                })
+            });
+            for live in admitted.map(|admitted| admitted.join().unwrap()) {
+                assert!(live.is_none_or(|live| {
+                    // Admitted before the end: it waits for that.
+                    while !live.is_ended() {
+                        std::thread::yield_now();
+                    }
+                    true
+                }));
+            }
+        });
+        assert!(heart.registry.find(&grant).is_none());
+    }
+}
