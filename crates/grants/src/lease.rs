@@ -33,6 +33,8 @@ const RENEWAL: Duration = Duration::from_secs(1);
 /// After an absence of the store, whoever has an answer that could not be stored has stored it by
 /// then, and whoever waits for one has taken back its lease.
 const CATCHING_UP: Duration = Duration::from_millis(2500);
+/// How often a lease is given back for that: a store that is there, but tells nothing, may stay so.
+const GIVEN_BACK: u32 = 2;
 /// A lease that was on its way for so long is asked for again: nobody may hold it by the time the
 /// provider is asked.
 const LATE: Duration = Duration::from_secs(3);
@@ -53,6 +55,7 @@ impl Heart {
         let holder: LeaseHolder = self.random.bytes();
         let give_up = Instant::now() + self.pace.refresh;
         let mut pause = FIRST_PAUSE;
+        let mut given_back = 0;
         loop {
             self.let_others_catch_up(give_up).await;
             let patience = self.patience();
@@ -72,8 +75,9 @@ impl Heart {
                 }
                 // It was taken right after an absence: whoever had it before takes it back.
                 Ok(Lease::Taken { .. })
-                    if self.registry.heard_for() < CATCHING_UP && Instant::now() < give_up =>
+                    if self.registry.heard_for() < CATCHING_UP && given_back < GIVEN_BACK =>
                 {
+                    given_back += 1;
                     let released = self.store.release_refresh(&live.id, &holder).await;
                     if let Err(error) = released {
                         tracing::debug!(grant.id = %live.id, cause = %error, "a lease was not given back");
@@ -117,6 +121,10 @@ impl Heart {
                 return;
             }
             sleep(left).await;
+            // Where it is still away the next step says so.
+            if self.registry.heard_for().is_zero() {
+                return;
+            }
         }
     }
 

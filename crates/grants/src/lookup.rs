@@ -115,7 +115,7 @@ impl Heart {
         }
         match self.read_again(live, &mut held, patience).await {
             // It may have become known only now that the store is away.
-            Err(_) if self.registry.is_current(live) => Ok(()),
+            Err(_) if self.is_current(live) => Ok(()),
             read => read,
         }
     }

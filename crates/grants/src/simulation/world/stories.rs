@@ -126,3 +126,26 @@ fn after_a_failover_that_lost_rotations_a_process_forgets_what_it_remembers() {
         world.scene.judge();
     });
 }
+
+/// It was moved by another process; one that cannot ask must not take it for over.
+#[test]
+fn an_end_that_may_have_moved_is_not_believed_while_the_store_is_away() {
+    in_simulated_time(async {
+        let mut world = world().await;
+        let (person, idle) = (Arc::clone(&world.people[0]), world.processes[0].clone());
+        assert_eq!(person.call(&idle, 0).await, Some(true));
+        // Half an hour before the end that it knows of, and ten minutes after it.
+        world.scene.skip(14 * 24 * HOUR - 1800);
+        assert!(person.rotate(&world.processes[1], 0, true).await);
+        world.scene.skip(2400);
+        idle.connection.cut();
+        sleep(millis(500)).await;
+        assert_eq!(person.call(&idle, 0).await, Some(false));
+        world.scene.judge();
+        idle.connection.mend();
+        sleep(millis(1500)).await;
+        assert_eq!(person.call(&idle, 0).await, Some(true));
+        world.finish().await;
+        world.scene.judge();
+    });
+}
