@@ -1,5 +1,6 @@
 //! Sessions on a Redis server, which two proxies share.
 
+mod losses;
 mod several;
 
 use std::time::{Duration, Instant};
@@ -32,7 +33,10 @@ impl Twins {
 
     /// The same with further variables for both.
     pub(crate) async fn open_with(access_ttl: u64, variables: &[(&str, &str)]) -> Result<Self> {
-        let redis = Redis::start().await?;
+        Self::on(Redis::start().await?, access_ttl, variables).await
+    }
+
+    async fn on(redis: Redis, access_ttl: u64, variables: &[(&str, &str)]) -> Result<Self> {
         let (first, second) = pair(&redis.url(), access_ttl, variables).await?;
         Ok(Self {
             first,
