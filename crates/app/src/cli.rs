@@ -270,7 +270,7 @@ fn demo() -> Command {
 
 fn status() -> Command {
     Command::new("status")
-        .about("Ask the proxy that runs on the data directory how it is")
+        .about("Ask the proxy that runs on the data directory how it is, or Redis who shares it")
         .args(directory_arguments())
         .arg(json_argument())
 }

@@ -13,8 +13,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
-use domain::time::Timestamp;
+use anyhow::{Context as _, Result};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,13 +28,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::StatusArguments,
-    config::{self, StoreConfig},
+    config::{self, RedisConfig, StoreConfig},
     env::Environment,
+    memory,
+    seams::Seams,
     signing_keys::KeyKeeper,
 };
 
+mod shared_status;
 mod status;
 
+use shared_status::SharedStatus;
 pub(crate) use status::{Status, span};
 
 /// Version of the protocol.
@@ -136,28 +139,43 @@ struct Refusal {
     message: String,
 }
 
-/// `mcp-auth-proxy status`: asks the proxy that runs on the configured data directory how it is,
-/// and returns what to print.
+/// `mcp-auth-proxy status`: asks the proxy that runs on the configured data directory how it is, or a
+/// store that machines share who they are, and returns what to print.
 ///
 /// # Errors
 /// If there is none, or the data directory cannot be made out.
 pub(crate) async fn status_command(
     arguments: &StatusArguments,
     environment: &Environment,
-    now: Timestamp,
+    seams: &Seams,
 ) -> Result<String> {
     let directory = match config::load_store(&arguments.flags, environment)? {
         StoreConfig::Embedded { directory } => directory,
-        StoreConfig::Redis(_) => bail!(
-            "`status` asks the proxy that runs on a data directory; where sessions are kept in \
-             Redis ask its `/readyz`"
-        ),
+        StoreConfig::Redis(redis) => {
+            return shared_status(arguments, environment, &redis, seams).await;
+        }
     };
     let status = ask_status(&directory).await?;
     if arguments.json {
         return Ok(format!("{}\n", serde_json::to_string(&status)?));
     }
-    Ok(status.render(now))
+    Ok(status.render(seams.clock.now()))
+}
+
+/// Which proxies share a server.
+async fn shared_status(
+    arguments: &StatusArguments,
+    environment: &Environment,
+    redis: &RedisConfig,
+    seams: &Seams,
+) -> Result<String> {
+    let (config, _) = config::load(&arguments.flags, environment)?;
+    let store = memory::connect(&config, redis, seams).await?;
+    let status = SharedStatus::ask(&store).await?;
+    if arguments.json {
+        return Ok(format!("{}\n", serde_json::to_string(&status)?));
+    }
+    Ok(status.render())
 }
 
 /// Asks the proxy that runs on a data directory how it is.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod cli;
+mod clock;
 mod config;
 mod control;
 mod demo;
@@ -10,6 +11,7 @@ mod edge;
 mod env;
 mod hash_password;
 mod import;
+mod in_step;
 mod listener;
 mod log;
 mod memory;
@@ -76,8 +78,8 @@ fn run(invocation: Invocation) -> Result<ExitCode> {
         }
         Invocation::Status(arguments) => status(&arguments),
         Invocation::Keys(command) => {
-            let (environment, clock) = (Environment::of_process(), Arc::new(SystemClock));
-            let doing = signing_keys::command(&command, &environment, clock);
+            let (environment, seams) = (Environment::of_process(), Seams::real());
+            let doing = signing_keys::command(&command, &environment, &seams);
             terminal::print(runtime()?.block_on(doing)?.expose());
             Ok(ExitCode::SUCCESS)
         }
@@ -125,7 +127,8 @@ fn demo(arguments: &DemoArguments) -> Result<ExitCode> {
 
 fn status(arguments: &StatusArguments) -> Result<ExitCode> {
     let environment = Environment::of_process();
-    let asking = control::status_command(arguments, &environment, SystemClock.now());
+    let seams = Seams::real();
+    let asking = control::status_command(arguments, &environment, &seams);
     terminal::print(&runtime()?.block_on(asking)?);
     Ok(ExitCode::SUCCESS)
 }

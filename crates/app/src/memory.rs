@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::{
     cli::Side,
     config::{Config, PredecessorConfig, RedisConfig, StoreConfig},
+    in_step::{self, InStep},
     moving::refuse_marked,
     seams::Seams,
     shared_keys,
@@ -43,6 +44,8 @@ pub(crate) struct Memory {
     new_keys: Option<NewKeys>,
     /// The server that other machines may use too; none in a rehearsal.
     pub(crate) shared: Option<Arc<RedisStore>>,
+    /// What keeps this process in step with the others there.
+    pub(crate) in_step: Option<InStep>,
     /// Keeps the directory of a rehearsal until its end.
     _scratch: Option<TempDir>,
 }
@@ -76,19 +79,26 @@ impl Memory {
     }
 
     async fn connect(config: &Config, redis: &RedisConfig, seams: &Seams) -> Result<Self> {
-        let store = connect(config, redis, seams).await?;
-        refuse_marked(&store, Side::Redis, seams.clock.now()).await?;
+        let store = Arc::new(connect(config, redis, seams).await?);
+        refuse_marked(store.as_ref(), Side::Redis, seams.clock.now()).await?;
         let (keys, source) = if let Some(keys) = &config.signing_keys {
             (keys.clone(), Source::Configuration)
         } else {
             let keys = shared_keys::load_or_make(&store, config, seams.random.as_ref());
             (keys.await?, Source::Store)
         };
-        let store = Arc::new(store);
+        let is_shared = source == Source::Store;
+        let keeper = Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?);
+        let clock = Arc::clone(&seams.shared_clock);
+        let mut in_step = InStep::of_time(Arc::clone(&store), clock);
+        if is_shared {
+            in_step = in_step.with_keys(config, &keeper, keys);
+        }
         Ok(Self {
             predecessor: predecessor(config, Some(store.as_ref())).await?,
             store: Arc::<RedisStore>::clone(&store),
-            keys: Arc::new(KeyKeeper::new(&keys, source, config.lives, &seams.clock)?),
+            keys: keeper,
+            in_step: Some(in_step),
             held: None,
             new_keys: None,
             shared: Some(store),
@@ -119,6 +129,7 @@ impl Memory {
                 store,
             }),
             shared: None,
+            in_step: None,
             _scratch: None,
         })
     }
@@ -161,6 +172,7 @@ impl Memory {
             held: None,
             new_keys: None,
             shared: None,
+            in_step: None,
             _scratch: Some(scratch),
         })
     }
@@ -217,7 +229,10 @@ pub(crate) async fn connect(
     let settings = redis_settings(config, redis)?;
     tracing::info!("{} names the store: {}", redis.named_by, redis.address);
     let (random, clock) = (Arc::clone(&seams.random), seams.clock.as_ref());
-    Ok(RedisStore::connect(&settings, random, clock).await?)
+    let store = RedisStore::connect(&settings, random, clock).await?;
+    // How far clocks are apart was said in there.
+    in_step::compare(&store, &seams.shared_clock).await?;
+    Ok(store)
 }
 
 /// Where the predecessor's records are to be found, if anywhere.

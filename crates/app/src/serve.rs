@@ -116,13 +116,19 @@ async fn start(config: &Config) -> Result<Running> {
         anyhow::Ok((proxy, serving))
     };
     match answering.await {
-        Ok((proxy, serving)) => Ok(Running {
-            proxy,
-            serving,
-            servers,
-            seams,
-            shared: memory.shared,
-        }),
+        Ok((proxy, serving)) => {
+            let running = Running {
+                proxy,
+                serving,
+                servers,
+                seams,
+                shared: memory.shared,
+            };
+            if let Some(in_step) = memory.in_step {
+                running.in_background(in_step.keep());
+            }
+            Ok(running)
+        }
         Err(error) => {
             servers.stop(config.drain).await;
             Err(error)

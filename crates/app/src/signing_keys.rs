@@ -33,9 +33,8 @@ const ALGORITHMS: [SigningAlgorithm; 3] = [
 ];
 
 /// Where no directory holds them.
-const SHARED: &str = "the signing keys are made by the proxies and shared on the Redis server, where \
-                      this command does not reach; `/jwks` lists them, and keys in \
-                      OIDC_PROVIDER_JWKS can be exchanged";
+const SHARED: &str = "the signing keys are shared on the Redis server; `mcp-auth-proxy keys rotate` \
+                      exchanges them there";
 
 /// More than any sensible key set, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;

@@ -1,6 +1,6 @@
 //! The real clock and the real randomness, behind the seams that the rules know.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::{
     random::Random,
@@ -15,16 +15,22 @@ pub(crate) struct SystemClock;
 #[derive(Debug)]
 pub(crate) struct SystemRandom;
 
-impl Clock for SystemClock {
+impl SystemClock {
+    /// The time since the Unix epoch.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place where the present enters"
     )]
-    fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now()
+    pub(crate) fn since_epoch() -> Duration {
+        SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp::from_unix(since_epoch.as_secs())
+            .unwrap_or_default()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(Self::since_epoch().as_secs())
     }
 }
 

@@ -37,7 +37,8 @@ fn rotate() -> Command {
             "Put new keys in place of those that sign, without a restart.\n\n\
              New keys are published at once and sign later, so that everybody knows them by then. \
              Those that they replace are published until nothing can be verified with them any \
-             more. Keys in OIDC_PROVIDER_JWKS are exchanged there: see docs/guides/operations.md.",
+             more. Proxies that share keys on a Redis server take new ones up within 10 s. Keys in \
+             OIDC_PROVIDER_JWKS are exchanged there: see docs/guides/operations.md.",
         )
         .args(directory_arguments())
         .arg(

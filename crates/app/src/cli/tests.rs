@@ -289,7 +289,7 @@ Commands:
   serve               Serve; without a command it does so too
   config              Print the configuration as it is meant, with the origin of each value
   demo                Try it out: a proxy with a user of its own, before a small or your own MCP server
-  status              Ask the proxy that runs on the data directory how it is
+  status              Ask the proxy that runs on the data directory how it is, or Redis who shares it
   import-predecessor  Take over the sessions of the Node.js predecessor, so that nobody logs in again
   backup              Copy the embedded store into a file, also while a proxy runs on it
   restore             Put a backup into the place of the embedded store; the proxy must be stopped

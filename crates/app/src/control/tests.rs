@@ -26,8 +26,10 @@ use super::{
 };
 use crate::{
     cli::StatusArguments,
+    clock::SharedClock,
     config::Lives,
     env::Environment,
+    seams::Seams,
     signing_keys::{KeyKeeper, Source},
     system::SystemClock,
 };
@@ -149,18 +151,26 @@ async fn the_command_needs_the_data_directory_alone() {
     let setup = Setup::new().await;
     let directory = setup.directory.path().to_str().unwrap();
     let environment = Environment::of([("MCP_AUTH_PROXY_DATA_DIR", directory)]);
-    let now = Timestamp::from_unix(1_060);
+    let clock = SharedClock::new(|| Duration::from_secs(1_060));
+    let seams = Seams {
+        clock: Arc::new(clock),
+        ..Seams::real()
+    };
     let mut arguments = StatusArguments::default();
-    let text = status_command(&arguments, &environment, now).await.unwrap();
+    let text = status_command(&arguments, &environment, &seams)
+        .await
+        .unwrap();
     assert!(text.contains("up       1 min 0 s\n"), "{text}");
 
     arguments.json = true;
-    let text = status_command(&arguments, &environment, now).await.unwrap();
+    let text = status_command(&arguments, &environment, &seams)
+        .await
+        .unwrap();
     let told: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(told["mcp_urls"][0], "http://localhost:3001/mcp");
 
     let elsewhere = environment.with("MCP_AUTH_PROXY_DATA_DIR", "/nowhere");
-    let error = status_command(&arguments, &elsewhere, now)
+    let error = status_command(&arguments, &elsewhere, &seams)
         .await
         .unwrap_err();
     assert!(

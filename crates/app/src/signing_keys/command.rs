@@ -1,4 +1,5 @@
-//! `mcp-auth-proxy keys …`: through the running proxy where there is one, else on the file itself.
+//! `mcp-auth-proxy keys …`: through the running proxy where there is one, else on the file itself;
+//! where machines share the keys, on the store that they share.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,18 +7,20 @@ use anyhow::{Context as _, Result, bail};
 use domain::{secret::SecretString, time::Clock};
 use jose::signing::SigningKeys;
 use serde_json::{Map, Value};
-use store::embedded::EmbeddedStore;
+use store::{embedded::EmbeddedStore, redis::RedisStore};
 
 use super::{
     keeper::{self, KeyKeeper, RotationRequest},
     listing::{KeyList, Source},
 };
 use crate::{
-    cli::KeysCommand,
-    config::{self, KeysConfig, StoreConfig},
+    cli::{Flags, KeysCommand},
+    config::{self, Config, KeysConfig, StoreConfig},
     control::{self, AskError},
     env::Environment,
     memory,
+    seams::Seams,
+    shared_keys,
 };
 
 /// Does what was asked and returns what to print, which is a secret where a key was made.
@@ -27,8 +30,9 @@ use crate::{
 pub(crate) async fn command(
     command: &KeysCommand,
     environment: &Environment,
-    clock: Arc<dyn Clock>,
+    seams: &Seams,
 ) -> Result<SecretString> {
+    let clock = &seams.clock;
     let (keys, json) = match command {
         KeysCommand::Generate { algorithm, wait } => {
             let key = SigningKeys::generate(*algorithm)?;
@@ -43,7 +47,11 @@ pub(crate) async fn command(
         }
         KeysCommand::List { flags, json } => {
             let config = config::load_keys(flags, environment)?;
-            (list(&config, &clock).await?, json)
+            let keys = match shared(&config, flags, environment, seams).await? {
+                Some(shared) => shared.list().await?,
+                None => list(&config, clock).await?,
+            };
+            (keys, json)
         }
         KeysCommand::Rotate {
             flags,
@@ -51,7 +59,11 @@ pub(crate) async fn command(
             json,
         } => {
             let config = config::load_keys(flags, environment)?;
-            (rotate(&config, rotation, &clock).await?, json)
+            let keys = match shared(&config, flags, environment, seams).await? {
+                Some(shared) => shared.rotate(rotation).await?,
+                None => rotate(&config, rotation, clock).await?,
+            };
+            (keys, json)
         }
     };
     let text = if *json {
@@ -60,6 +72,33 @@ pub(crate) async fn command(
         keys.render(clock.now())
     };
     Ok(SecretString::new(text))
+}
+
+/// Keys that machines share, within reach of a command.
+struct SharedKeys<'a> {
+    store: RedisStore,
+    config: Config,
+    seams: &'a Seams,
+}
+
+/// The shared keys, if these are ones.
+async fn shared<'a>(
+    keys: &KeysConfig,
+    flags: &Flags,
+    environment: &Environment,
+    seams: &'a Seams,
+) -> Result<Option<SharedKeys<'a>>> {
+    let (StoreConfig::Redis(redis), None) = (&keys.store, &keys.signing_keys) else {
+        return Ok(None);
+    };
+    // What they are sealed under is part of it.
+    let (config, _) = config::load(flags, environment)?;
+    let store = memory::connect(&config, redis, seams).await?;
+    Ok(Some(SharedKeys {
+        store,
+        config,
+        seams,
+    }))
 }
 
 async fn list(config: &KeysConfig, clock: &Arc<dyn Clock>) -> Result<KeyList> {
@@ -131,4 +170,26 @@ fn rotate_file(
     let keys = super::rotate(&path, rotation.at(clock.now(), config.lives)?)?;
     drop(store);
     Ok(KeyKeeper::new(&keys, Source::File(path), config.lives, clock)?.list())
+}
+
+// === impl SharedKeys ===
+
+impl SharedKeys<'_> {
+    async fn list(&self) -> Result<KeyList> {
+        let keys = shared_keys::load(&self.store, &self.config).await?;
+        self.listed(&keys.context(shared_keys::NONE_YET)?)
+    }
+
+    /// Proxies that run take the new keys up by themselves.
+    async fn rotate(&self, rotation: &RotationRequest) -> Result<KeyList> {
+        let rotation = rotation.at(self.seams.clock.now(), self.config.lives)?;
+        let random = self.seams.random.as_ref();
+        let keys = shared_keys::rotate(&self.store, &self.config, rotation, random).await?;
+        self.listed(&keys)
+    }
+
+    fn listed(&self, keys: &SecretString) -> Result<KeyList> {
+        let clock = &self.seams.clock;
+        Ok(KeyKeeper::new(keys, Source::Store, self.config.lives, clock)?.list())
+    }
 }

@@ -87,6 +87,14 @@ impl KeyKeeper {
         KeyList::of(self.source.clone(), &self.ring.list())
     }
 
+    /// Takes keys that were exchanged elsewhere.
+    ///
+    /// # Errors
+    /// If they cannot be used; then those at hand stay.
+    pub(crate) fn take_over(&self, keys: &SecretString) -> Result<()> {
+        Ok(self.ring.replace(keys.expose())?)
+    }
+
     /// Puts new keys in place of those that sign; waits for the disk.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use domain::time::Timestamp;
 use jose::signing::{KeyInfo, KeyState};
 use serde::{Deserialize, Serialize};
 
-use crate::control::span;
+use crate::{control::span, in_step};
 
 /// Which signing keys there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,11 @@ impl KeyList {
             _ = writeln!(text, "{:width$}  {alg:7}  {state}", key.kid);
         }
         _ = match &self.source {
-            Source::Store => writeln!(text, "shared by all machines"),
+            Source::Store => writeln!(
+                text,
+                "shared by all machines; running proxies take a change up within {} s",
+                in_step::EVERY.as_secs()
+            ),
             Source::Configuration => writeln!(text, "from OIDC_PROVIDER_JWKS"),
             Source::File(path) => writeln!(text, "kept in {}", path.display()),
         };

@@ -6,9 +6,12 @@ use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jose::verifying::VerifyingKeys;
 use serde_json::{Value, json};
-use testkit::{client::Tokens, http::Reply, witness::Witness};
+use testkit::{client::Tokens, http::Reply, wait, witness::Witness};
 
-use crate::harness::{Proxy, SOON, Stage};
+use crate::{
+    harness::{Proxy, SOON, Stage},
+    redis::Twins,
+};
 
 #[tokio::test]
 async fn a_rotation_is_taken_at_once_and_breaks_nothing_signed_before() -> Result<()> {
@@ -74,6 +77,80 @@ async fn a_new_key_is_announced_and_can_be_hastened_while_the_proxy_is_down() ->
     assert_verified(&now, &[&before, &after])?;
     // Who fetched the keys when the new one was announced need not fetch them again.
     assert_verified(&announced, &[&before, &after])
+}
+
+#[tokio::test]
+async fn keys_that_machines_share_are_exchanged_by_a_command_and_taken_up_by_all() -> Result<()> {
+    let twins = Twins::open_with(3600, &[]).await?;
+    let (client, tokens) = twins.first.logged_in("alice").await?;
+    let before = id_token(&tokens)?;
+    let old = keys(&twins.first.proxy, &["keys", "list", "--json"])?;
+    assert_eq!(old["source"], "store");
+    assert_eq!(states(&old, "RS256"), ["signing"]);
+
+    let new = keys(&twins.second, &["keys", "rotate", "--now", "--json"])?;
+    assert_eq!(states(&new, "RS256"), ["signing", "retired"]);
+    assert_eq!(keys(&twins.first.proxy, &["keys", "list", "--json"])?, new);
+    let expected: BTreeSet<&str> = kids(&new);
+    for proxy in [&twins.first.proxy, &twins.second] {
+        let jwks = proxy.http()?;
+        let url = proxy.url("/jwks")?;
+        wait::until("the proxy to take the new keys up", SOON, || async {
+            let published = Reply::to(jwks.get(&url)).await?.json()?;
+            Ok((kids(&published) == expected).then_some(()))
+        })
+        .await?;
+    }
+    let renewed = Tokens::of(&client.refresh(&tokens.refresh).await?)?;
+    let after = id_token(&renewed)?;
+    assert_eq!(kid(&after)?, new["keys"][0]["kid"]);
+    assert_verified(&published(&twins.first).await?, &[&before, &after])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn shared_keys_are_left_alone_by_who_cannot_open_them() -> Result<()> {
+    let twins = Twins::open_with(3600, &[]).await?;
+    let before = keys(&twins.first.proxy, &["keys", "list", "--json"])?;
+    let stranger = Proxy::builder(&twins.first.witness)?
+        .serving(twins.first.proxy.url("")?.as_str().trim_end_matches('/'))?
+        .redis(&twins.redis)
+        .server(twins.first.recorder.url())
+        .provider(&twins.first.provider)
+        .env("IDENTITY_CLIENT_SECRET", "of-another-provider-altogether");
+    for arguments in [["keys", "list"], ["keys", "rotate"]] {
+        let said = refusal(&stranger.run(&arguments)?)?;
+        assert!(said.contains("IDENTITY_CLIENT_SECRET"), "{said}");
+    }
+    assert_eq!(
+        keys(&twins.first.proxy, &["keys", "list", "--json"])?,
+        before
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn status_says_which_proxies_share_a_server() -> Result<()> {
+    let mut twins = Twins::open_with(3600, &[]).await?;
+    let listed = |twins: &Twins| -> Result<usize> {
+        let status = keys(&twins.first.proxy, &["status", "--json"])?;
+        let processes = status["processes"].as_array().context("a list")?;
+        for process in processes {
+            assert_eq!(process["version"], env!("CARGO_PKG_VERSION"));
+        }
+        Ok(processes.len())
+    };
+    wait::until("both to be heard of", SOON, || async {
+        Ok((listed(&twins)? == 2).then_some(()))
+    })
+    .await?;
+    let text = said(&twins.first.proxy.run(&["status"])?)?;
+    assert!(text.contains("LAST HEARD OF"), "{text}");
+    // Whoever ends says so.
+    twins.second.process()?.terminate()?;
+    twins.second.process()?.exited(SOON).await?;
+    assert_eq!(listed(&twins)?, 1);
+    Ok(())
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ const BEAT_PATIENCE: Duration = Duration::from_millis(1500);
 /// How long it may take to learn who the masters are.
 const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a process is taken to run after its last beat.
-const PROCESS_LIFE: Duration = Duration::from_secs(30);
+pub(super) const PROCESS_LIFE: Duration = Duration::from_secs(30);
 /// Pause before the server is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::redis::cmd;
 
-use super::RedisStore;
+use super::{RedisStore, listening::PROCESS_LIFE};
 use crate::StoreUnavailable;
 
 /// A process that uses the server, or did until a moment ago.
@@ -16,6 +16,15 @@ pub struct Process {
     pub release: String,
     /// How long it is taken to run if nothing more is heard of it. More than before: it runs.
     pub life: Duration,
+}
+
+// === impl Process ===
+
+impl Process {
+    /// How long nothing was heard of it.
+    pub const fn silent(&self) -> Duration {
+        PROCESS_LIFE.saturating_sub(self.life)
+    }
 }
 
 // === impl RedisStore ===

@@ -188,7 +188,10 @@ impl RedisStore {
     }
 
     /// The server's clock, in milliseconds.
-    async fn server_time(&self) -> Result<u64, StoreUnavailable> {
+    ///
+    /// # Errors
+    /// If the store is away.
+    pub async fn server_time(&self) -> Result<u64, StoreUnavailable> {
         let (seconds, micros): (u64, u64) = self.link.ask(&cmd("TIME")).await?;
         Ok(seconds * 1000 + micros / 1000)
     }

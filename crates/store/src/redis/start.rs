@@ -384,8 +384,8 @@ impl Info {
         let apart = theirs.since(now).max(now.since(theirs));
         if theirs.as_unix() > 0 && apart >= CLOCKS_APART {
             faults.push(format!(
-                "has a clock that is {} s apart from ours: machines that disagree about the time \
-                 end sessions early or late; let both follow a time server",
+                "has a clock that is {} s apart from ours: sessions are judged by its time, not by \
+                 this machine's; let both follow a time server",
                 apart.as_secs()
             ));
         }
