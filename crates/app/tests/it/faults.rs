@@ -186,6 +186,17 @@ async fn a_restarted_redis_ends_no_session() -> Result<()> {
     outcome.nothing_is_lost()
 }
 
+/// Once; the next failover would wait for the copy of the server that came back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_after_a_kill_ends_no_session() -> Result<()> {
+    let harm = async |fleet: &Fleet, _| {
+        sleep(Size::of_run().time / 3).await;
+        fleet.kill_master().await
+    };
+    let outcome = run("master killed, failover", Plan::sentinels(), harm).await?;
+    outcome.nothing_is_lost()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_hangs_ends_no_session() -> Result<()> {
     let harm = async |fleet: &Fleet, _| failing_provider(fleet, TokenFault::Hangs).await;

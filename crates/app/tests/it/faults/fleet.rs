@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use testkit::{
     http::Http,
     process::Process,
     provider::{CLIENT_ID, CLIENT_SECRET, Provider, ProviderOptions},
     recorder::{Answer, Recorded, Recorder},
-    redis::Redis,
+    redis::{Redis, Watched},
     rotating::{Rotating, RotatingOptions},
     witness::Witness,
 };
@@ -36,6 +36,8 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StoreKind {
     Redis,
+    /// A master, a replica, and three sentinels.
+    Sentinels,
     Embedded,
 }
 
@@ -65,7 +67,7 @@ pub(super) struct Fleet {
     pub(super) machines: Vec<Machine>,
     pub(super) provider: Upstream,
     pub(super) witness: Witness,
-    redis: Option<tokio::sync::Mutex<Redis>>,
+    store: Store,
     _server: Recorder,
     /// Calls that arrived at the MCP server with a token that its provider does not honour.
     pub(super) refused_by_server: Arc<AtomicUsize>,
@@ -80,6 +82,14 @@ pub(super) struct Machine {
     is_up: AtomicBool,
     blows: AtomicUsize,
     ends: Mutex<Vec<Instant>>,
+}
+
+/// Where the machines keep sessions.
+#[derive(Debug)]
+enum Store {
+    Redis(tokio::sync::Mutex<Redis>),
+    Sentinels(tokio::sync::Mutex<Watched>),
+    Embedded,
 }
 
 /// The provider.
@@ -120,6 +130,13 @@ impl Default for Plan {
 }
 
 impl Plan {
+    pub(super) fn sentinels() -> Self {
+        Self {
+            store: StoreKind::Sentinels,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn embedded() -> Self {
         Self {
             machines: 1,
@@ -145,10 +162,7 @@ impl Fleet {
             let (holder, refused) = (rotating.holders(), Arc::clone(&refused_by_server));
             server.answer(move |request| call_of(request, &holder, &refused));
         }
-        let redis = match plan.store {
-            StoreKind::Redis => Some(Redis::start().await?),
-            StoreKind::Embedded => None,
-        };
+        let store = Store::start(plan.store).await?;
         let mut machines = Vec::new();
         for (number, builder) in builders.into_iter().enumerate() {
             let builder = builder
@@ -157,8 +171,8 @@ impl Fleet {
                 .env("MAX_REQUESTS", "1000000")
                 .env("LOG_LEVEL", "debug")
                 .server(server.url());
-            let builder = match &redis {
-                Some(redis) => builder.redis(redis),
+            let builder = match store.url().await {
+                Some(url) => builder.env("MCP_AUTH_PROXY_REDIS_URL", &url),
                 None => builder,
             };
             let builder = provider.configure(builder, number)?;
@@ -168,7 +182,7 @@ impl Fleet {
             machines,
             provider,
             witness,
-            redis: redis.map(tokio::sync::Mutex::new),
+            store,
             _server: server,
             refused_by_server,
             trouble: Mutex::new(Trouble::Never),
@@ -183,7 +197,7 @@ impl Fleet {
     pub(super) fn rotating(&self) -> Result<&Rotating> {
         match &self.provider {
             Upstream::Rotating(rotating) => Ok(rotating),
-            Upstream::OpenId(..) => anyhow::bail!("this run has another provider"),
+            Upstream::OpenId(..) => bail!("this run has another provider"),
         }
     }
 
@@ -202,6 +216,19 @@ impl Fleet {
     /// Starts it again on what it has written down.
     pub(super) async fn start_redis(&self) -> Result<()> {
         self.redis()?.lock().await.start_again().await?;
+        self.trouble_ends();
+        Ok(())
+    }
+
+    /// Kills the master, waits until the sentinels have made another one, and starts the killed one
+    /// again, as a replica.
+    pub(super) async fn kill_master(&self) -> Result<()> {
+        let mut watched = self.watched()?.lock().await;
+        self.trouble_begins();
+        let master = watched.master().await?;
+        watched.servers()[master].process().kill()?;
+        watched.other_master(master).await?;
+        watched.servers()[master].start_again().await?;
         self.trouble_ends();
         Ok(())
     }
@@ -239,7 +266,17 @@ impl Fleet {
     }
 
     fn redis(&self) -> Result<&tokio::sync::Mutex<Redis>> {
-        self.redis.as_ref().context("there is a Redis")
+        match &self.store {
+            Store::Redis(redis) => Ok(redis),
+            Store::Sentinels(_) | Store::Embedded => bail!("this run has another store"),
+        }
+    }
+
+    fn watched(&self) -> Result<&tokio::sync::Mutex<Watched>> {
+        match &self.store {
+            Store::Sentinels(watched) => Ok(watched),
+            Store::Redis(_) | Store::Embedded => bail!("this run has another store"),
+        }
     }
 
     fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
@@ -325,6 +362,29 @@ impl Machine {
         proxy.answering().await?;
         self.is_up.store(true, Ordering::SeqCst);
         Ok(())
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    async fn start(kind: StoreKind) -> Result<Self> {
+        Ok(match kind {
+            StoreKind::Redis => Self::Redis(tokio::sync::Mutex::new(Redis::start().await?)),
+            StoreKind::Sentinels => {
+                let watched = Watched::start(1, 3, &[], "").await?;
+                Self::Sentinels(tokio::sync::Mutex::new(watched))
+            }
+            StoreKind::Embedded => Self::Embedded,
+        })
+    }
+
+    async fn url(&self) -> Option<String> {
+        match self {
+            Self::Redis(redis) => Some(redis.lock().await.url()),
+            Self::Sentinels(watched) => Some(watched.lock().await.url()),
+            Self::Embedded => None,
+        }
     }
 }
 

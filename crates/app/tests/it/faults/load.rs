@@ -57,8 +57,15 @@ pub(super) struct Tally {
     pub(super) put_off: AtomicUsize,
     /// Broken off by the end of a machine, and sent to the next.
     pub(super) repeated: AtomicUsize,
-    longest: Mutex<Duration>,
+    longest: Mutex<Longest>,
     failures: Mutex<Vec<Failure>>,
+}
+
+/// The call or refresh that took longest, with all its repetitions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Longest {
+    pub(super) duration: Duration,
+    pub(super) what: String,
 }
 
 /// A call or refresh that was not answered as it must be.
@@ -248,7 +255,13 @@ impl Caller {
             Request::Refresh => &self.tally.refreshes,
         };
         count.fetch_add(1, Ordering::SeqCst);
-        self.tally.note_duration(began.elapsed());
+        let duration = began.elapsed();
+        self.tally.note_duration(duration, || {
+            format!(
+                "{request:?} of {} from machine {machine} on",
+                self.session.user
+            )
+        });
     }
 
     /// A router stands before the machines: what breaks because one ends goes to the next.
@@ -329,17 +342,23 @@ impl fmt::Display for Failure {
 // === impl Tally ===
 
 impl Tally {
-    /// How long the longest call or refresh took, with all its repetitions.
-    pub(super) fn longest(&self) -> Duration {
-        *self.longest.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn longest(&self) -> Longest {
+        self.slot().clone()
     }
 
     pub(super) fn failures(&self) -> MutexGuard<'_, Vec<Failure>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_duration(&self, duration: Duration) {
-        let mut longest = self.longest.lock().unwrap_or_else(PoisonError::into_inner);
-        *longest = longest.max(duration);
+    fn note_duration(&self, duration: Duration, what: impl FnOnce() -> String) {
+        let mut longest = self.slot();
+        if duration > longest.duration {
+            let what = what();
+            *longest = Longest { duration, what };
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Longest> {
+        self.longest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -92,8 +92,11 @@ impl Outcome {
             format!("{} ({})", outcome.lost.len(), unavoidable.count()),
             outcome.refreshes.asked.to_string(),
             outcome.refreshes.of_ended.to_string(),
-            format!("{:.1} s", tally.longest().as_secs_f64()),
+            format!("{:.1} s", tally.longest().duration.as_secs_f64()),
         ])?;
+        eprintln!("longest: {}", tally.longest().what);
+        eprintln!("lost: {}", list(&outcome.lost));
+        eprintln!("failed: {}", list(&outcome.failures));
         Ok(outcome)
     }
 
