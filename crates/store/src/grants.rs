@@ -59,7 +59,8 @@ pub trait GrantStore: Send + Sync + fmt::Debug {
     ) -> Result<Replaced, StoreUnavailable>;
 
     /// Writes identity version `expected + 1` if the grant lives and its identity session has
-    /// version `expected`; the life of the grant stays as it is.
+    /// version `expected`, or an older one, which is what the loss of a newer leaves: what is written
+    /// may be the only copy. The life of the grant stays as it is.
     async fn settle_identity(
         &self,
         grant: &GrantId,

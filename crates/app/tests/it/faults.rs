@@ -197,6 +197,17 @@ async fn a_failover_after_a_kill_ends_no_session() -> Result<()> {
     outcome.nothing_is_lost()
 }
 
+/// The old master takes writes until it is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchanged_master_ends_no_session() -> Result<()> {
+    let harm = async |fleet: &Fleet, _| {
+        sleep(Size::of_run().time / 3).await;
+        fleet.exchange_master().await
+    };
+    let outcome = run("master exchanged", Plan::sentinels(), harm).await?;
+    outcome.nothing_is_lost()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_hangs_ends_no_session() -> Result<()> {
     let harm = async |fleet: &Fleet, _| failing_provider(fleet, TokenFault::Hangs).await;

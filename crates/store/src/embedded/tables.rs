@@ -311,7 +311,7 @@ impl<'transaction> Tables<'transaction> {
             return Ok(Settled::Ended);
         }
         if let Some(stored) = load_identity(&self.records, grant, self.now)?
-            && stored.version != expected
+            && stored.version > expected
         {
             return Ok(Settled::Newer(stored));
         }

@@ -106,13 +106,13 @@ impl Model {
         Replaced::Done
     }
 
-    /// Replaces a version of the identity session, once.
+    /// Replaces a version of the identity session, or an older one, once.
     pub fn settle_identity(&mut self, grant: &GrantId, expected: u64, sealed: Vec<u8>) -> Settled {
         let Some(end) = self.live_until(grant) else {
             return Settled::Ended;
         };
         match self.identity(grant) {
-            Some(stored) if stored.version != expected => Settled::Newer(stored),
+            Some(stored) if stored.version > expected => Settled::Newer(stored),
             _ => {
                 let identity = StoredIdentity {
                     version: expected + 1,

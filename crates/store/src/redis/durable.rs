@@ -23,6 +23,8 @@ use crate::StoreUnavailable;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How long it is believed how many replicas a server has.
 const BELIEVED: Duration = Duration::from_secs(5);
+/// How often one write is followed to another server.
+const MOST_TRIES: u32 = 3;
 /// Pause between two words about writes that no replica has.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -64,21 +66,43 @@ impl Durable {
         }
     }
 
-    /// Runs a script that writes, and waits for a replica to have it.
+    /// Runs a script that writes, and waits for a replica to have it. Where another server took over
+    /// meanwhile, what the one before has answered may be lost, and may have been written too late to
+    /// be offered to the new one: it is written there again.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<T, StoreUnavailable> {
-        let answer = self.link.run(script, keys, arguments).await?;
-        if let Some(key) = keys.first()
-            && let Ok(server) = self.link.holder(key).await
-            && !self.gate(&server).pass(&self.link, &server).await
-        {
-            self.count(&server);
+        let key = keys.first().copied().unwrap_or_default();
+        let mut before = self.link.holder(key).await.ok();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answer = self.link.run(script, keys, arguments).await?;
+            let after = self.acknowledged_by(key).await;
+            let is_same = match (&before, &after) {
+                (Some(before), Some(after)) => before.place == after.place,
+                _ => true,
+            };
+            if is_same || tries == MOST_TRIES {
+                return Ok(answer);
+            }
+            before = after;
         }
-        Ok(answer)
+    }
+
+    /// Waits for a replica to have what was written before, and returns who holds the key then. A
+    /// replica that has nothing may have taken over: so it is asked anew who that is.
+    async fn acknowledged_by(&self, key: &str) -> Option<Arc<Server>> {
+        let server = self.link.holder(key).await.ok()?;
+        if !self.gate(&server).pass(&self.link, &server).await {
+            self.count(&server);
+            // Where nobody can be asked, what was true last stays.
+            drop(self.link.look().await);
+        }
+        self.link.holder(key).await.ok()
     }
 
     /// How many writes no replica had in time, since the start.

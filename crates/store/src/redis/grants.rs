@@ -145,8 +145,9 @@ impl GrantStore for RedisStore {
         life: Duration,
     ) -> Result<Lease, StoreUnavailable> {
         let recent = &self.offering.recent;
+        let is_held = recent.has_lease(grant, holder);
         // Whoever has it may still be about to say so again.
-        if self.offering.is_settling() && !recent.has_lease(grant, holder) {
+        if self.offering.is_settling() && !is_held {
             return Ok(Lease::Busy);
         }
         let [grant_key, identity_key, lease] = self.grant_keys(grant);
@@ -164,6 +165,11 @@ impl GrantStore for RedisStore {
             )
             .await?;
         match (code, identity) {
+            // The server was exchanged while this was under way: the new one has answered.
+            (code::DONE, _) if self.offering.is_settling() && !is_held => {
+                self.release_refresh(grant, holder).await?;
+                Ok(Lease::Busy)
+            }
             (code::DONE, _) => {
                 recent.note_lease(grant, holder);
                 Ok(Lease::Taken {

@@ -80,13 +80,19 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return {1, false, false}
 ";
 
-/// KEYS grant, identity, lease. ARGV expected version, value.
+/// KEYS grant, identity, lease. ARGV expected version, value. An older version than the expected one
+/// is what a failover has left: the value is newer all the same, and may be the only copy.
 const SETTLE_IDENTITY: &str = r"
+local function version(value)
+  local number = 0
+  for index = 1, 8 do number = number * 256 + (string.byte(value, index) or 0) end
+  return number
+end
 local stored = redis.call('GET', KEYS[1])
 if not stored then return {0, false, false} end
 if string.sub(stored, 2, 2) ~= '\1' then return {3, false, false} end
 local identity = redis.call('GET', KEYS[2])
-if identity and string.sub(identity, 1, 8) ~= ARGV[1] then return {2, false, identity} end
+if identity and version(identity) > version(ARGV[1]) then return {2, false, identity} end
 local left = redis.call('PTTL', KEYS[1])
 if left <= 0 then return {0, false, false} end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', left)

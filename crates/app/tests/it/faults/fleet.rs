@@ -233,6 +233,17 @@ impl Fleet {
         Ok(())
     }
 
+    /// Has the sentinels exchange a master that works, as for maintenance, and waits until they have.
+    pub(super) async fn exchange_master(&self) -> Result<()> {
+        let watched = self.watched()?.lock().await;
+        self.trouble_begins();
+        let master = watched.master().await?;
+        watched.exchange_master().await?;
+        watched.other_master(master).await?;
+        self.trouble_ends();
+        Ok(())
+    }
+
     pub(super) fn trouble_begins(&self) {
         *self.trouble() = Trouble::Now;
     }

@@ -57,8 +57,9 @@ pub(crate) struct Proxy {
 }
 
 /// Answers each refresh with the next token, or as it was told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Provider {
+    clock: Arc<MovableClock>,
     calls: AtomicUsize,
     script: Mutex<VecDeque<RefreshError>>,
 }
@@ -110,7 +111,11 @@ impl Proxy {
         let clock = Arc::clone(&movable) as Arc<dyn Clock>;
         let path = directory.path().join("store.redb");
         let store = EmbeddedStore::open(&path, Arc::clone(&clock)).unwrap();
-        let provider = Arc::new(Provider::default());
+        let provider = Arc::new(Provider {
+            clock: Arc::clone(&movable),
+            calls: AtomicUsize::default(),
+            script: Mutex::default(),
+        });
         let tasks = TaskTracker::new();
         let grants = Arc::new(Grants::new(
             grant_settings(),
@@ -180,7 +185,7 @@ async fn log_in(grants: &Grants, resource: Resource) -> IssuedTokens {
             subject: Subject::parse("user-1").unwrap(),
             claims: serde_json::Map::new(),
             auth_time: None,
-            tokens: tokens("identity-0"),
+            tokens: tokens("identity-0", Timestamp::from_unix(START)),
         },
         code_challenge: CodeChallenge::from_digest(sha256(VERIFIER.as_bytes())),
         redirect_uri: "http://127.0.0.1:5000/callback".to_owned(),
@@ -198,12 +203,12 @@ async fn log_in(grants: &Grants, resource: Resource) -> IssuedTokens {
     grants.redeem(redemption).await.unwrap()
 }
 
-fn tokens(access: &str) -> IdentityTokens {
+fn tokens(access: &str, issued_at: Timestamp) -> IdentityTokens {
     IdentityTokens {
         access_token: SecretString::new(access),
         refresh_token: Some(SecretString::new("identity-refresh")),
-        expires_at: Some(Timestamp::from_unix(START + 8 * 3600)),
-        issued_at: Timestamp::from_unix(START),
+        expires_at: Some(issued_at.plus(Duration::from_secs(8 * 3600))),
+        issued_at,
         scope: "profile email".to_owned(),
         id_token: None,
         extra: serde_json::Map::new(),
@@ -269,7 +274,7 @@ impl IdentityRefresher for Provider {
         if let Some(error) = self.script.lock().unwrap().pop_front() {
             return Err(error);
         }
-        Ok(tokens(&format!("identity-{number}")))
+        Ok(tokens(&format!("identity-{number}"), self.clock.now()))
     }
 }
 
