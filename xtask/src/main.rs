@@ -56,7 +56,10 @@ struct Places {
 
 impl Places {
     fn find() -> Result<Self> {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        // Asked at run time: two checkouts that share a target directory share this program too.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR")
+            .context("run this by `cargo xtask`, which says where the workspace is")?;
+        let workspace = Path::new(&package)
             .parent()
             .context("xtask stands in the workspace")?
             .to_path_buf();

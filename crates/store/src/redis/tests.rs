@@ -14,7 +14,7 @@ use domain::{
     secret::SecretString,
     time::{Clock, Timestamp},
 };
-use testkit::redis::Redis;
+use testkit::{certificate::Certificate, redis::Redis};
 
 use super::*;
 use crate::{
@@ -517,48 +517,22 @@ async fn a_named_user_with_the_rights_of_its_prefix_is_enough() {
     assert!(foreign.load_grant(&GRANT).await.is_err());
 }
 
-/// A certificate for `localhost` and its key, in files.
-struct Certificate {
-    directory: tempfile::TempDir,
-    pem: String,
-    key: String,
-}
-
-impl Certificate {
-    fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        std::fs::write(directory.path().join("cert"), &pem).unwrap();
-        std::fs::write(directory.path().join("key"), &key).unwrap();
-        Self {
-            directory,
-            pem,
-            key,
-        }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.directory.path().join(name).display().to_string()
-    }
-}
-
 #[tokio::test]
 async fn a_self_signed_certificate_counts_only_where_it_is_named_or_nothing_is_verified() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let server = Certificate::new();
-    let ours = Certificate::new();
+    let server = Certificate::for_localhost().unwrap();
+    let ours = Certificate::for_localhost().unwrap();
     let tls_port = testkit::port::Port::reserve().unwrap();
     let number = tls_port.number().to_string();
     let redis = Redis::start_with(&[
         "--tls-port",
         &number,
         "--tls-cert-file",
-        &server.path("cert"),
+        &server.path().display().to_string(),
         "--tls-key-file",
-        &server.path("key"),
+        &server.key_path().display().to_string(),
         "--tls-ca-cert-file",
-        &ours.path("cert"),
+        &ours.path().display().to_string(),
         "--tls-auth-clients",
         "optional",
     ])
